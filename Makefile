@@ -1,0 +1,75 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON := $(CURDIR)/.venv/bin/python
+
+collection := .ansible/collections/ansible_collections/steadfast/postgresql
+run := .venv/run.installed $(collection)
+test := .venv/test.installed $(collection)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Demo
+
+.PHONY: demo
+demo: hosts-ready $(run) ## Start four hosts on this machine and converge the platform on them
+	ansible-playbook -i inventories/demo molecule/shared/create.yml
+	ansible-playbook -i inventories/demo site.yml
+
+.PHONY: demo-down
+demo-down: $(run) ## Remove the demo: hosts, network, keys, passwords
+	ansible-playbook -i inventories/demo molecule/shared/destroy.yml
+
+##@ Tests
+
+.PHONY: test
+test: lint unit molecule ## Everything that .ci/run runs: lint, unit, molecule
+
+.PHONY: lint
+lint: $(test) ## Check style and types: yamllint, ansible-lint, ruff, mypy
+	yamllint --strict .
+	ansible-lint
+	ruff check
+	ruff format --check
+	mypy -p ansible_collections.steadfast.postgresql.plugins
+
+.PHONY: unit
+unit: $(test) ## Run the unit tests
+	pytest tests/unit
+
+# An interrupted run, perhaps that of another checkout, may have left hosts behind.
+.PHONY: molecule
+molecule: hosts-ready $(test) ## Run every molecule scenario on hosts of their own
+	molecule destroy --no-command-borders --scenario-name default
+	molecule test --no-command-borders --all
+
+##@ What they need
+
+.PHONY: prerequisites
+prerequisites: $(test) ## Install system packages and .venv, for work on the collection
+
+.PHONY: hosts-ready
+hosts-ready: .venv/bin/python ## Build the hosts' base image and the package repository, once
+	tests/hosts/build-image
+	tests/packages/build
+
+.PHONY: machine
+machine:
+	@tests/hosts/prepare-machine
+
+.venv/bin/python: | machine
+	python3 -m venv .venv
+
+# Compiling everything that the package ansible brings would take half a minute; Python compiles what it imports.
+.venv/%.installed: requirements/%.txt requirements/run.txt | .venv/bin/python
+	.venv/bin/pip install --no-compile --requirement $<
+	@touch $@
+
+$(collection):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
