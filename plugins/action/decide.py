@@ -1,0 +1,45 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decide what this host does in the run, from what preflight returned and what every member observed.
+
+Runs on every host, on the controller alone. The same pure function over the same observations gives every host the
+same decision, so nothing is handed from host to host.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
+from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
+
+PLATFORMS = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Return the decision, or fail with all refusals; there are no options."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Compute the decision of this host's cluster, seen from this host."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        play = _play.Play(task_vars or {})
+        given = _decision.Given(
+            host=play.host,
+            cluster=play.cluster,
+            own=play.own,
+            observed=play.observations(_play.OBSERVATION),
+            platforms=self._platforms(),
+        )
+        decision = _decision.decide(given)
+        if not decision["refusals"]:
+            return result | {"changed": False} | decision
+        return result | {"failed": True, "msg": play.refusal(decision["refusals"])}
+
+    def _platforms(self) -> dict[str, Any]:
+        """Return the data files of the distributions by their names."""
+        return {path.stem: self._loader.load_from_file(str(path)) for path in sorted(PLATFORMS.glob("*.yml"))}

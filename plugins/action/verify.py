@@ -1,0 +1,76 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge the last observation and print the screen at the end of a run; fail when there is an error.
+
+Runs on every host, on the controller alone; the first member that the play reaches speaks for its cluster.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _decision,
+    _summary,
+    _topology,
+    _verify,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR
+from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
+
+DISPLAY = Display()
+PLAN = "__postgresql_server_plan"
+PROBES = "__postgresql_cluster_probes"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Print and judge; there are no options."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Verify this host's cluster where this host speaks for it."""
+        result: dict[str, Any] = super().run(tmp, task_vars) | {"changed": False}
+        play = _play.Play(task_vars or {})
+        if not play.speaks:
+            return result
+        check_mode = bool(self._task.check_mode)
+        changes = {host: list(play.changes(host)) for host in play.reached}
+        lines = _summary.changes(changes, check_mode)
+        if check_mode:
+            DISPLAY.display("\n" + "\n".join(lines) + "\n")
+            return result
+        decision = play.registered(play.host, _play.DECISION)
+        picture, topology = _pictures(play, decision)
+        findings = _verify.verify(picture, topology)
+        screen = _summary.screen(picture, decision["members"], findings, play.cluster["version"])
+        DISPLAY.display("\n" + "\n".join([*lines, "", *screen]) + "\n")
+        errors = [_summary.line(finding) for finding in findings if finding.severity == ERROR]
+        return result | ({"failed": True, "msg": "\n".join(errors)} if errors else {})
+
+
+def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, _topology.Decision]:
+    """Return what is to be judged, and the decision that the last observation would lead to: nothing more to do."""
+    seen = {host: observed for host, observed in play.observations(_play.OUTCOME).items() if observed}
+    given = _decision.Given(play.host, play.cluster, play.own, {name: seen.get(name) for name in play.members}, {})
+    topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
+    picture = _verify.Picture(
+        cluster=play.cluster["name"],
+        primary=topology.primary,
+        durability=play.cluster["durability"],
+        databases=list(decision["addresses"]),
+        seen=seen,
+        wanted={
+            host: {name: line["value"] for name, line in found["settings"].items()}
+            for host in seen
+            if (found := play.registered(host, _play.DECISION))
+        },
+        held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
+        probes=[probe | {"source": host} for host in seen for probe in play.registered(host, PROBES).get("probes", [])],
+        now=time.time(),
+    )
+    return picture, topology

@@ -1,0 +1,186 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What replication and administration need inside the primary: login roles, slots, the synchronous set."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    CommandError,
+    Instance,
+    change,
+    identifier,
+    query,
+    query_json,
+    quoted,
+    run,
+    wait_until,
+)
+
+Changes = list[dict[str, str]]
+
+REPLICATOR = "replicator"
+# Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone.
+ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
+SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"
+
+ROLES = """
+SELECT coalesce(json_object_agg(rolname, json_build_object('superuser', rolsuper, 'login', rolcanlogin,
+  'replication', rolreplication, 'verifier', rolpassword,
+  'comment', coalesce(shobj_description(oid, 'pg_authid'), ''),
+  'groups', (SELECT coalesce(json_agg(parent.rolname), '[]')
+     FROM pg_auth_members JOIN pg_roles AS parent ON parent.oid = roleid WHERE member = pg_authid.oid))), '{}')
+FROM pg_authid
+"""
+SLOTS = "SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE slot_type = 'physical'"
+STREAMING = """
+SELECT coalesce(json_agg(application_name), '[]') FROM pg_stat_replication WHERE state = 'streaming'
+"""
+
+
+def accounts(
+    instance: Instance, administrators: Sequence[Mapping[str, Any]], replication: bool, check_mode: bool
+) -> Changes:
+    """Create or repair the login roles of administrators and of replication.
+
+    Args:
+        instance: the primary.
+        administrators: mappings with name and password.
+        replication: whether the role that standbys log in as is wanted.
+        check_mode: only say what would change.
+    """
+    roles: Mapping[str, Any] = query_json(instance, ROLES) if _answers(instance, check_mode) else {}
+    statements: list[str] = []
+    changes: Changes = []
+    wanted = [_administrator(roles.get(account["name"]), account) for account in administrators]
+    if replication:
+        wanted.append(_replicator(roles.get(REPLICATOR)))
+    for sql, made in wanted:
+        statements += sql
+        changes += made
+    if statements and not check_mode:
+        # The log of statements would hold the verifiers.
+        query(instance, "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;")
+    return changes
+
+
+def slots(instance: Instance, create: Iterable[str], drop: Iterable[str], check_mode: bool) -> Changes:
+    """Create and drop physical replication slots; a slot that is there or gone already is no change."""
+    present = set(query_json(instance, SLOTS)) if _answers(instance, check_mode) else set()
+    leaving = sorted(set(drop) & present)
+    entering = sorted(set(create) - (present - set(leaving)))
+    statements = [f"SELECT pg_drop_replication_slot({quoted(name)})" for name in leaving]
+    # Reserved at once, so that the WAL which a clone needs is kept from here on.
+    statements += [f"SELECT pg_create_physical_replication_slot({quoted(name)}, true)" for name in entering]
+    if statements and not check_mode:
+        query(instance, "; ".join(statements))
+    return [change("slot", name, "present", "absent") for name in leaving] + [
+        change("slot", name, "absent", "present") for name in entering
+    ]
+
+
+def synchronous(
+    instance: Instance, keep: Sequence[str], enter: Sequence[str], wait: float, check_mode: bool
+) -> Changes:
+    """Set the synchronous standbys: those that stay, and of those that may enter the ones that stream.
+
+    Args:
+        instance: the primary.
+        keep: member names that stay in the set, streaming or not.
+        enter: candidates, each of which enters once it streams.
+        wait: seconds to wait for all of them to stream.
+        check_mode: only say what would change, taking it that they will stream.
+    """
+    current = _current_set(instance) if _answers(instance, check_mode) else ""
+    ready = list(enter) if check_mode else _streaming(instance, enter, wait)
+    names = sorted({*keep, *ready})
+    wanted = "ANY 1 ({})".format(", ".join(map(identifier, names))) if names else ""
+    if current == wanted:
+        return []
+    if not check_mode:
+        run([SYNCHRONOUS, "set", instance.version, instance.cluster, str(instance.port), *names])
+    return [change("synchronous_standby_names", instance.label, current or "empty", wanted or "empty")]
+
+
+def write_probe(instance: Instance) -> str:
+    """Commit a WAL record that changes no row; returns the position after it."""
+    query(instance, "SELECT pg_logical_emit_message(true, 'steadfast', 'probe')")
+    return query(instance, "SELECT pg_current_wal_lsn()").strip()
+
+
+def await_replay(instance: Instance, lsn: str, limit: float) -> None:
+    """Wait until a standby has replayed a position."""
+    replayed = f"SELECT pg_last_wal_replay_lsn() >= {quoted(lsn)}"
+    wait_until(lambda: query(instance, replayed).strip() == "t", limit, f"replay of {lsn}")
+
+
+def _administrator(found: Mapping[str, Any] | None, account: Mapping[str, Any]) -> tuple[list[str], Changes]:
+    name, role = account["name"], identifier(account["name"])
+    comment = account.get("comment") or ""
+    comment_on = f"COMMENT ON ROLE {role} IS {quoted(comment)}"
+    if found is None:
+        return [
+            f"CREATE ROLE {role} LOGIN NOSUPERUSER PASSWORD {quoted(_scram.verifier(account['password']))} "
+            f"IN ROLE {', '.join(ADMINISTRATOR_GROUPS)}",
+            *([comment_on] if comment else []),
+        ], [change("role", name, "absent", "administrator")]
+    if found["superuser"]:
+        raise CommandError(
+            f"role {name} is a superuser, and no superuser logs in over the network; "
+            f"name another role in postgresql_administrators or ALTER ROLE {role} NOSUPERUSER"
+        )
+    statements, changes = [], []
+    if not found["login"]:
+        statements.append(f"ALTER ROLE {role} LOGIN")
+        changes.append(change("role", name, "nologin", "login"))
+    if not _scram.matches(account["password"], found["verifier"]):
+        statements.append(f"ALTER ROLE {role} PASSWORD {quoted(_scram.verifier(account['password']))}")
+        changes.append(change("role", name, "another password", "password set"))
+    if found["comment"] != comment:
+        statements.append(comment_on)
+        changes.append(change("role", name, "another comment", "comment set"))
+    for group in sorted(set(ADMINISTRATOR_GROUPS) - set(found["groups"])):
+        statements.append(f"GRANT {group} TO {role}")
+        changes.append(change("role", name, f"no member of {group}", f"member of {group}"))
+    return statements, changes
+
+
+def _replicator(found: Mapping[str, Any] | None) -> tuple[list[str], Changes]:
+    if found is None:
+        return [f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION"], [change("role", REPLICATOR, "absent", "replication")]
+    if found["superuser"] or not (found["login"] and found["replication"]):
+        return [f"ALTER ROLE {REPLICATOR} LOGIN REPLICATION NOSUPERUSER"], [
+            change("role", REPLICATOR, "other attributes", "replication")
+        ]
+    return [], []
+
+
+def _streaming(instance: Instance, names: Sequence[str], wait: float) -> list[str]:
+    """Return which of the names stream, as soon as all do or the wait is over."""
+
+    def streaming() -> set[str]:
+        return set(query_json(instance, STREAMING)) & set(names)
+
+    # Those that do not stream in time stay out, which the verification at the end of the run reports.
+    with contextlib.suppress(CommandError):
+        wait_until(lambda: streaming() == set(names), wait, "streaming of " + ", ".join(names))
+    return sorted(streaming())
+
+
+def _current_set(instance: Instance) -> str:
+    return query(instance, "SHOW synchronous_standby_names").strip()
+
+
+def _answers(instance: Instance, check_mode: bool) -> bool:
+    """Whether to ask the server; in check mode it may not be there yet, and then everything is still to be made."""
+    if not check_mode:
+        return True
+    try:
+        query(instance, "SELECT 1")
+    except (CommandError, KeyError):
+        return False
+    return True

@@ -1,0 +1,137 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what an instance is, without changing it: its files, its control data, its running server."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    CommandError,
+    Instance,
+    owner_exists,
+    query_json,
+    read_json,
+    run,
+)
+
+SETTING = re.compile(r"^\s*([a-z_][\w.]*)\s*=?\s*'?(.*?)'?\s*$", re.IGNORECASE)
+HISTORY = re.compile(r"^(\d+)\s+([0-9A-F]+/[0-9A-F]+)\s", re.IGNORECASE)
+CONTROL_FIELDS = {
+    "Database system identifier": "system_identifier",
+    "Database cluster state": "state",
+    "Latest checkpoint location": "checkpoint_lsn",
+    "Latest checkpoint's TimeLineID": "timeline",
+    "Minimum recovery ending location": "minimum_recovery_lsn",
+    "Min recovery ending loc's timeline": "minimum_recovery_timeline",
+    "Data page checksum version": "checksums",
+    "max_connections setting": "max_connections",
+    "max_worker_processes setting": "max_worker_processes",
+    "max_wal_senders setting": "max_wal_senders",
+    "max_prepared_xacts setting": "max_prepared_transactions",
+    "max_locks_per_xact setting": "max_locks_per_transaction",
+}
+TEXT_FIELDS = {"system_identifier", "state", "checkpoint_lsn", "minimum_recovery_lsn"}
+
+
+def data(instance: Instance) -> dict[str, Any]:
+    """Return what stands in the data directory: absent, empty, cluster or foreign (something else)."""
+    directory = instance.data_directory
+    return {
+        "directory": str(directory),
+        "state": _data_state(directory),
+        "version": _first_line(directory / "PG_VERSION"),
+        "wal_directory": os.path.realpath(directory / "pg_wal") if (directory / "pg_wal").is_symlink() else None,
+        "incomplete": beside(instance).exists(),
+        "standby_signal": (directory / "standby.signal").exists(),
+        "auto_conf": _settings(directory / "postgresql.auto.conf"),
+    }
+
+
+def beside(instance: Instance) -> Path:
+    """Where a bootstrap or clone is made before it is renamed to the data directory."""
+    return instance.data_directory.with_name(f"{instance.data_directory.name}.incomplete")
+
+
+def marker(instance: Instance) -> dict[str, str] | None:
+    """Return the collection's own record of the instance, None for one that it did not make."""
+    found: dict[str, str] | None = read_json(instance.marker)
+    return found
+
+
+def control(instance: Instance) -> dict[str, Any] | None:
+    """Return the control data, None where there is no data directory or no program to read it."""
+    try:
+        shown = run([instance.binaries / "pg_controldata", instance.data_directory])
+    except CommandError:
+        return None
+    found: dict[str, Any] = {}
+    for line in shown.splitlines():
+        name, _, value = line.partition(":")
+        if field := CONTROL_FIELDS.get(name.strip()):
+            found[field] = value.strip() if field in TEXT_FIELDS else int(value)
+    return found
+
+
+def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
+    """Return what the running server says, or None and why it did not answer."""
+    if not owner_exists():
+        return None, None
+    try:
+        answer: dict[str, Any] = query_json(instance, _observe_sql.OBSERVE)
+    except CommandError as error:
+        return None, str(error)
+    answer["history"] = _history(instance, int(answer["timeline"]))
+    answer["archiver"]["waiting"] = _waiting_for_archive(instance)
+    return answer, None
+
+
+def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:
+    """Return the files that the server reads and that are newer than its last load of them."""
+    if answer is None:
+        return []
+    read = [*_files(instance.configuration), *_files(certificates)]
+    return sorted(str(path) for path in read if path.stat().st_mtime > answer["conf_loaded_at"])
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    # A dot file is a candidate that an interrupted run left: the server does not read it.
+    return (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _data_state(directory: Path) -> str:
+    if (directory / "PG_VERSION").exists():
+        return "cluster"
+    if not directory.exists():
+        return "absent"
+    # A file system of its own brings lost+found along.
+    return "foreign" if set(os.listdir(directory)) - {"lost+found"} else "empty"
+
+
+def _first_line(path: Path) -> str | None:
+    return path.read_text(encoding="ascii").split("\n", 1)[0] if path.exists() else None
+
+
+def _settings(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#"))
+    return {found[1].lower(): found[2] for line in lines if (found := SETTING.match(line))}
+
+
+def _history(instance: Instance, timeline: int) -> list[dict[str, Any]]:
+    path = instance.data_directory / "pg_wal" / f"{timeline:08X}.history"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [{"timeline": int(found[1]), "switch_lsn": found[2]} for line in lines if (found := HISTORY.match(line))]
+
+
+def _waiting_for_archive(instance: Instance) -> int:
+    status = instance.data_directory / "pg_wal" / "archive_status"
+    return sum(name.endswith(".ready") for name in os.listdir(status))

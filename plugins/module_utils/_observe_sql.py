@@ -1,0 +1,73 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one statement that reads all that a running server says about itself, as JSON."""
+
+from __future__ import annotations
+
+# A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
+# the name of its current WAL file; a standby's from whatever of its receiver and control data is ahead.
+OBSERVE = r"""
+WITH state AS MATERIALIZED (
+  SELECT pg_is_in_recovery() AS in_recovery
+), position AS MATERIALIZED (
+  SELECT CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END AS lsn,
+         CASE WHEN in_recovery THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS flush_lsn,
+         CASE WHEN in_recovery THEN greatest(
+                (SELECT received_tli FROM pg_stat_wal_receiver),
+                (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+                (SELECT timeline_id FROM pg_control_checkpoint()))
+              ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int END AS timeline
+  FROM state
+)
+SELECT json_build_object(
+  'version', split_part(current_setting('server_version'), ' ', 1),
+  'version_num', current_setting('server_version_num')::int,
+  'started_at', extract(epoch FROM pg_postmaster_start_time()),
+  'conf_loaded_at', extract(epoch FROM pg_conf_load_time()),
+  'in_recovery', in_recovery,
+  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
+  'timeline', timeline,
+  'lsn', lsn,
+  'receive_lsn', CASE WHEN in_recovery THEN pg_last_wal_receive_lsn() END,
+  'flush_lsn', flush_lsn,
+  'replay_lag_seconds', CASE WHEN in_recovery
+    THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END,
+  'locale_provider', (SELECT CASE datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' ELSE 'builtin' END
+    FROM pg_database WHERE datname = 'template1'),
+  'locale', (SELECT datcollate FROM pg_database WHERE datname = 'template1'),
+  'database_bytes', (SELECT sum(pg_database_size(oid)) FROM pg_database),
+  'settings', (SELECT json_object_agg(name, json_build_object('value', setting, 'unit', unit, 'source', source,
+      'sourcefile', sourcefile, 'pending_restart', pending_restart) ORDER BY name)
+    FROM pg_settings WHERE source NOT IN ('default', 'client', 'session', 'override') OR pending_restart
+      OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
+                  'max_locks_per_transaction', 'synchronous_standby_names', 'primary_conninfo', 'primary_slot_name')),
+  'file_errors', (SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'line', sourceline, 'name', name,
+      'error', error) ORDER BY seqno), '[]')
+    -- A change that waits for a restart is no error here: pending_restart says so.
+    FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
+  'pending', (SELECT coalesce(json_object_agg(name, json_build_object('running', current_setting(name),
+      'configured', setting)), '{}') FROM (
+        SELECT DISTINCT ON (name) name, file.setting FROM pg_settings JOIN pg_file_settings AS file USING (name)
+        WHERE pending_restart ORDER BY name, seqno DESC) AS waiting),
+  'hba_errors', (SELECT coalesce(json_agg(json_build_object('file', file_name, 'line', line_number, 'error', error)
+      ORDER BY line_number), '[]') FROM pg_hba_file_rules WHERE error IS NOT NULL),
+  'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'wal_status', wal_status,
+      'retained_bytes', CASE WHEN restart_lsn IS NOT NULL THEN pg_wal_lsn_diff(lsn, restart_lsn) END)
+      ORDER BY slot_name), '{}') FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),
+  -- A reconnecting standby can show twice for a moment: the aggregate's last, the streaming one, stays.
+  'replication', (SELECT coalesce(json_object_agg(application_name, json_build_object('state', state,
+      'sync_state', sync_state, 'address', host(client_addr), 'tls', version,
+      'lag_bytes', CASE WHEN NOT in_recovery THEN pg_wal_lsn_diff(lsn, replay_lsn) END,
+      'replay_lag_seconds', extract(epoch FROM replay_lag)) ORDER BY (state = 'streaming'), pid), '{}')
+    FROM pg_stat_replication LEFT JOIN pg_stat_ssl USING (pid) WHERE application_name <> 'pg_basebackup'),
+  'receiver', (SELECT json_build_object('status', status, 'sender_host', sender_host, 'slot', slot_name,
+      'timeline', received_tli,
+      'message_age_seconds', extract(epoch FROM clock_timestamp() - last_msg_receipt_time))
+    FROM pg_stat_wal_receiver),
+  'archiver', (SELECT json_build_object('archived', archived_count, 'last_archived', last_archived_wal,
+      'last_archived_at', extract(epoch FROM last_archived_time), 'failed', failed_count,
+      'last_failed', last_failed_wal, 'last_failed_at', extract(epoch FROM last_failed_time)) FROM pg_stat_archiver),
+  'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
+      'login', rolcanlogin) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
+) FROM state, position
+"""

@@ -1,0 +1,54 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which distributions the collection knows, and what it refuses of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE
+
+Json = Mapping[str, Any]
+DISTRIBUTION = "distribution"
+
+
+def key(seen: Json) -> str:
+    """Return the name of the data file of the distribution that was seen on a host."""
+    host = seen["host"]
+    return f"{host['distribution'].lower()}_{host['distribution_version']}"
+
+
+def refusals(cluster: Json, platforms: Mapping[str, Json], observed: Mapping[str, Json | None]) -> list[str]:
+    """Return why members cannot be managed on the distribution that they run.
+
+    Args:
+        cluster: what preflight returned.
+        platforms: the data of every known distribution, by key.
+        observed: what was seen on each member.
+    """
+    found: list[str] = []
+    for member in cluster["members"]:
+        seen = observed.get(member["name"])
+        found += _of_member(cluster, member, key(seen), platforms) if seen else []
+    return found
+
+
+def _of_member(cluster: Json, member: Json, found: str, platforms: Mapping[str, Json]) -> Iterator[str]:
+    name, platform = member["name"], platforms.get(found)
+    known = ", ".join(sorted(platforms))
+    if platform is None:
+        yield f"{name}: runs {found}, which the collection does not know; it knows {known}"
+        return
+    if not platform["tested"] and not member["allow_untested_platform"]:
+        yield (
+            f"{name}: runs {found}, for which there is data but no test; to go on, "
+            "write postgresql_allow_untested_platform: true"
+        )
+    has = platform["distribution_postgresql"]
+    from_distribution = member["package_source"] == DISTRIBUTION and DATABASE in member["duties"]
+    if from_distribution and cluster["version"] != has:
+        yield (
+            f"{name}: postgresql_server_package_source is distribution, and {found} has PostgreSQL {has}, not "
+            f'{cluster["version"]}; write postgresql_version: "{has}" or another source'
+        )

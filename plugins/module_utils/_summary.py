@@ -1,0 +1,117 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The screen at the end of a run: changes, topology, how to connect, findings."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
+
+Json = Mapping[str, Any]
+HEADINGS = ("host", "role", "place", "server", "timeline", "lag", "stream")
+
+
+def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]:
+    """List what was changed, or would be."""
+    count = sum(len(found) for found in by_host.values())
+    if not count:
+        return ["Nothing to change." if predicted else "Nothing was changed."]
+    verb = "would be" if predicted else "were"
+    lines = [f"{count} changes {verb} made:"]
+    for host, found in by_host.items():
+        lines += [f"  {host}: {item['kind']} {item['name']}: {item['from']} -> {item['to']}" for item in found]
+    return lines
+
+
+def screen(picture: Picture, members: Sequence[Json], findings: Sequence[Finding], version: str) -> list[str]:
+    """Return the topology as a table, the connection string, and the findings."""
+    head = f"PostgreSQL {version}, cluster {picture.cluster}, durability {picture.durability}"
+    lines = [head, "", *_table([HEADINGS, *(_row(picture, member) for member in members)])]
+    if picture.server(picture.primary):
+        lines += ["", "Connect over TLS from the networks that the inventory names:", f"  {conninfo(members)}"]
+    lines += ["", *_findings(findings)]
+    return lines
+
+
+def conninfo(members: Sequence[Json]) -> str:
+    """Return a connection string that finds the primary wherever it is."""
+    databases = [member for member in members if "database" in member["duties"]]
+    hosts = ",".join(member["name"] if _is_ip(member["address"]) else member["address"] for member in databases)
+    parts = [f"host={hosts}"]
+    # The names are those of the certificates; the addresses spare the client a name service that knows them.
+    if all(_is_ip(member["address"]) for member in databases):
+        parts.append("hostaddr=" + ",".join(member["address"] for member in databases))
+    parts += [
+        f"port={databases[0]['port']}",
+        "dbname=postgres",
+        "sslmode=verify-full",
+        "target_session_attrs=read-write",
+    ]
+    return " ".join(parts)
+
+
+def _row(picture: Picture, member: Json) -> tuple[str, ...]:
+    name = member["name"]
+    place = " ".join(filter(None, (member["region"], member["zone"])))
+    if "database" not in member["duties"]:
+        return (name, ", ".join(member["duties"]), place, "", "", "", "")
+    server = picture.server(name)
+    if server is None:
+        return (name, _role(picture, name), place, "unknown" if name not in picture.seen else "down", "", "", "")
+    stream = (picture.server(picture.primary) or {}).get("replication", {}).get(member_name(name))
+    state = "takes writes" if not server["in_recovery"] else "replays"
+    return (name, _role(picture, name), place, state, str(server["timeline"]), *_stream(stream))
+
+
+def _stream(stream: Json | None) -> tuple[str, str]:
+    if stream is None:
+        return ("", "")
+    seconds = stream["replay_lag_seconds"] or 0
+    return (
+        f"{int(stream['lag_bytes'] or 0)} B, {seconds * 1000:.0f} ms",
+        f"{stream['state']} {stream['tls'] or 'plain'}",
+    )
+
+
+def _role(picture: Picture, name: str) -> str:
+    if name == picture.primary:
+        return "primary"
+    stream = (picture.server(picture.primary) or {}).get("replication", {}).get(member_name(name))
+    if stream and stream["sync_state"] in {"sync", "quorum"}:
+        return "synchronous standby"
+    return "asynchronous standby" if stream else "standby"
+
+
+def _findings(findings: Sequence[Finding]) -> list[str]:
+    if not findings:
+        return ["Verified: everything is as declared."]
+    errors = sum(finding.severity == ERROR for finding in findings)
+    head = f"{errors} of {len(findings)} findings are errors:" if errors else "Verified, with findings:"
+    return [head, *(f"  {line(finding)}" for finding in findings)]
+
+
+def line(finding: Finding) -> str:
+    """Write a finding in one line, beginning with its host unless its words do."""
+    host = f"{finding.host}: " if finding.host and not finding.text.startswith(finding.host) else ""
+    return f"{finding.severity}: {host}{finding.text} {finding.advice}".rstrip()
+
+
+def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+    every = list(rows)
+    widths = [max(len(row[column]) for row in every) for column in range(len(HEADINGS))]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every
+    ]
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,199 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge an observation: is what the platform promises in force? Pure; every finding names a host and a way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils._settings import NO_ARCHIVE
+from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision
+
+Json = Mapping[str, Any]
+
+# pg_settings shows these as they are on the connection that asks, and that is the local socket.
+OF_A_CONNECTION = {"tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout"}
+DAY = 86400
+EXPIRY_WARNING_DAYS = 14
+DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What was decided and what was then seen.
+
+    Attributes:
+        cluster: name of the cluster.
+        primary: inventory name of the primary, None when unknown.
+        durability: required, preferred or asynchronous.
+        databases: names of the database hosts.
+        seen: the last observation of each host that answered, by name.
+        wanted: the settings that each such host was given, by host and name.
+        held: why a host's restart was held back, by host.
+        probes: answers to connection probes: source, target, probe, passed, words.
+        now: epoch seconds.
+    """
+
+    cluster: str
+    primary: str | None
+    durability: str
+    databases: Sequence[str]
+    seen: Mapping[str, Json]
+    wanted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+    probes: Sequence[Json] = ()
+    now: float = 0.0
+
+    def server(self, host: str | None) -> Json | None:
+        """What a host's server said."""
+        return (self.seen.get(host or "") or {}).get("server")
+
+
+def verify(picture: Picture, decision: Decision) -> list[Finding]:
+    """Return all findings, the worst first.
+
+    Args:
+        picture: what was seen.
+        decision: what the topology makes of it; a converged cluster leaves it nothing to do.
+    """
+    found = [*decision.findings, *_undone(decision)]
+    for host in picture.databases:
+        found += _host(picture, host)
+    found += _primary(picture)
+    found += _probes(picture)
+    order = {ERROR: 0, WARNING: 1, INFO: 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _host(picture: Picture, host: str) -> Iterator[Finding]:
+    seen = picture.seen.get(host)
+    if seen is None:
+        return  # the topology's findings name it
+    yield from _disks(host, seen)
+    server = seen.get("server")
+    if server is None:
+        why = seen.get("server_error") or "it does not run"
+        yield Finding(ERROR, host, f"no server answers: {why}", "look at systemctl status and the server's log")
+        return
+    yield from _files(host, server)
+    yield from _settings(picture, host, server)
+    yield from _certificate(picture, host, seen)
+    if host != picture.primary:
+        yield from _standby(picture, host, server)
+
+
+def _disks(host: str, seen: Json) -> Iterator[Finding]:
+    for name, disk in seen.get("disks", {}).items():
+        free = disk["available"] / disk["bytes"]
+        if free < DISK_WARNING:
+            severity = ERROR if free < DISK_ERROR else WARNING
+            yield Finding(severity, host, f"{free:.0%} of the {name} disk ({disk['mount']}) is free", "make room")
+
+
+def _files(host: str, server: Json) -> Iterator[Finding]:
+    for error in [*server["file_errors"], *server["hba_errors"]]:
+        text = f"{error['file']} line {error['line']}: {error['error']}"
+        yield Finding(ERROR, host, text, "the server keeps its former setting until a restart fails; correct the file")
+
+
+def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
+    running = server["settings"]
+    for name, wanted in picture.wanted.get(host, {}).items():
+        found = running.get(name)
+        if found is None or name in OF_A_CONNECTION or _parameters.same_value(name, wanted, _with_unit(found), server["version"].split(".")[0]):
+            continue
+        if found["pending_restart"]:
+            why = picture.held.get(host, "postgresql_server_restart is false")
+            text = f"{name} waits for a restart: {_with_unit(found)} runs, {wanted} is configured ({why})"
+            yield Finding(WARNING, host, text, "run site.yml with -e postgresql_server_restart=true")
+        else:
+            place = found["sourcefile"] or found["source"]
+            text = f"{name} is {_with_unit(found)} by {place}, not {wanted}"
+            yield Finding(ERROR, host, text, "remove what overrides it, then run site.yml")
+
+
+def _with_unit(found: Json) -> str:
+    """Write a value of pg_settings, which counts in its unit (8kB, ms), as a setting with that unit."""
+    value, unit = str(found["value"]), found["unit"]
+    if not unit or int(float(value)) <= 0:
+        return value
+    factor = unit.rstrip("kMGTBmsinhd")
+    return f"{int(value) * int(factor)}{unit[len(factor) :]}" if factor else f"{value}{unit}"
+
+
+def _certificate(picture: Picture, host: str, seen: Json) -> Iterator[Finding]:
+    certificate = seen.get("certificates")
+    if not certificate:
+        yield Finding(ERROR, host, "has no certificate", "run site.yml")
+        return
+    days = (certificate["not_after"] - picture.now) / DAY
+    if days < EXPIRY_WARNING_DAYS:
+        text = f"its certificate {'expires' if days > 0 else 'expired'} in {days:.0f} days"
+        yield Finding(WARNING if days > 0 else ERROR, host, text, "run site.yml, which renews it")
+    if not (certificate["key_matches"] and certificate["ca_signed"]):
+        yield Finding(ERROR, host, "its certificate does not fit its key or its CA", "run site.yml")
+
+
+def _standby(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
+    primary = picture.server(picture.primary)
+    if primary is None:
+        return
+    member = member_name(host)
+    stream = primary["replication"].get(member)
+    if stream is None or stream["state"] != "streaming":
+        state = stream["state"] if stream else "is not connected"
+        text = f"does not stream from {picture.primary}: {state}"
+        yield Finding(ERROR, host, text, "look at its log for what its WAL receiver says")
+        return
+    if not str(stream["tls"] or "").startswith("TLS"):
+        yield Finding(ERROR, host, f"streams from {picture.primary} without TLS", "run site.yml")
+    if server["timeline"] != primary["timeline"]:
+        text = f"is on timeline {server['timeline']}, its primary {picture.primary} on {primary['timeline']}"
+        yield Finding(ERROR, host, text, "wait for it to follow; if it does not, run rejoin_standby")
+    slot = primary["slots"].get(member)
+    if slot is None or not slot["active"]:
+        yield Finding(ERROR, host, f"streams without its slot on {picture.primary}", "run site.yml")
+
+
+def _primary(picture: Picture) -> Iterator[Finding]:
+    server = picture.server(picture.primary)
+    if picture.primary is None or server is None:
+        return  # the topology's findings say so
+    yield from _archive(picture.primary, server)
+
+
+def _archive(host: str, server: Json) -> Iterator[Finding]:
+    command = server["settings"].get("archive_command", {}).get("value", "")
+    if command == NO_ARCHIVE:
+        text = "no archive: WAL is kept for the standbys only, and no moment of the past can be restored"
+        yield Finding(WARNING, host, text, "have the role backup set one up")
+        return
+    archiver = server["archiver"]
+    if (archiver["last_failed_at"] or 0) > (archiver["last_archived_at"] or 0):
+        text = f"archiving fails: {archiver['waiting']} segments wait, the last failure was {archiver['last_failed']}"
+        yield Finding(ERROR, host, text, "the server's log says why")
+
+
+def _undone(decision: Decision) -> Iterator[Finding]:
+    for text in decision.refusals:
+        yield Finding(ERROR, "", text, "")
+    for name, host in decision.hosts.items():
+        if host.action != "none":
+            yield Finding(ERROR, name, f"still has to {host.action}: {host.reason}", "run site.yml")
+    if decision.slots.create:
+        yield Finding(ERROR, str(decision.primary), f"lacks slots: {', '.join(decision.slots.create)}", "run site.yml")
+    if decision.synchronous.changed:
+        text = f"synchronous_standby_names is to become {decision.synchronous.wanted or 'empty'}"
+        yield Finding(WARNING, str(decision.primary), text, "run site.yml")
+
+
+def _probes(picture: Picture) -> Iterator[Finding]:
+    for probe in picture.probes:
+        if not probe["passed"]:
+            text = f"{probe['probe']} from {probe['source']}: {probe['words']}"
+            yield Finding(ERROR, probe["target"], text, "this has to be refused, or for verified TLS to succeed")

@@ -1,0 +1,289 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Make, start, reload or restart a PostgreSQL instance, or what replication needs in it
+version_added: 0.1.0
+description:
+  - One operation on the instance of a host, together with the wait for its effect.
+  - Nothing that exists is ever overwritten; a data directory is made beside its place and renamed when complete.
+  - Runs as root and drops to the instance's owner by itself.
+options:
+  operation:
+    description:
+      - C(bootstrap) makes a new cluster, C(clone) copies the primary, C(adopt) records an existing cluster as ours.
+      - C(start), C(reload) and C(restart) act on the service and wait until it answers.
+      - C(accounts), C(slots) and C(synchronous) act on the primary.
+      - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one.
+    type: str
+    required: true
+    choices:
+      [bootstrap, clone, adopt, start, reload, restart, accounts, slots, synchronous, write_probe, await_replay]
+  version:
+    description: Major version of PostgreSQL.
+    type: str
+    required: true
+  cluster:
+    description: Name of the cluster.
+    type: str
+    required: true
+  port:
+    description: TCP port of the instance; it names its local socket too.
+    type: int
+    default: 5432
+  data_directory:
+    description: Data directory of the instance.
+    type: path
+    required: true
+  wal_directory:
+    description: Directory of the WAL when it lies outside the data directory.
+    type: path
+  locale:
+    description: For O(operation=bootstrap), the locale of the template databases.
+    type: str
+    default: C.UTF-8
+  locale_provider:
+    description: For O(operation=bootstrap), who provides collations.
+    type: str
+    choices: [libc, icu]
+    default: libc
+  system_identifier:
+    description: For O(operation=adopt), the system identifier of the existing cluster.
+    type: str
+  conninfo:
+    description: For O(operation=clone), how to reach the primary; it holds no secret.
+    type: str
+  slot:
+    description: For O(operation=clone), the standby's slot on the primary.
+    type: str
+  patience:
+    description: For O(operation=clone), seconds that one module run waits for the copy.
+    type: float
+    default: 20
+  standby_needs:
+    description: For O(operation=restart) of a standby, the primary's values that it has to have replayed first.
+    type: dict
+    default: {}
+  lsn:
+    description: For O(operation=await_replay), the position in the WAL to wait for.
+    type: str
+  limit:
+    description: Seconds to wait for the effect of start, reload, restart and of the replay of O(lsn).
+    type: float
+    default: 300
+  administrators:
+    description: For O(operation=accounts), login roles of administrators.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the role.
+        type: str
+        required: true
+      password:
+        description: Password; only its SCRAM verifier reaches the server.
+        type: str
+        required: true
+      comment:
+        description: Who it is for.
+        type: str
+  replication:
+    description: For O(operation=accounts), whether standbys log in to this cluster.
+    type: bool
+    default: false
+  create:
+    description: For O(operation=slots), physical slots to create.
+    type: list
+    elements: str
+    default: []
+  drop:
+    description: For O(operation=slots), physical slots to drop; one that is in both lists is made again.
+    type: list
+    elements: str
+    default: []
+  keep:
+    description: For O(operation=synchronous), members that stay in the set.
+    type: list
+    elements: str
+    default: []
+  enter:
+    description: For O(operation=synchronous), candidates that enter the set once they stream.
+    type: list
+    elements: str
+    default: []
+  wait:
+    description: For O(operation=synchronous), seconds to wait for all candidates to stream.
+    type: float
+    default: 60
+attributes:
+  check_mode:
+    description: Returns the same list of changes without making them.
+    support: full
+  idempotent:
+    description: An operation whose effect is there already changes nothing; reload and restart always act.
+    support: partial
+author:
+  - The steadfast.postgresql team
+"""
+
+EXAMPLES = r"""
+- name: Make the cluster
+  steadfast.postgresql.instance:
+    operation: bootstrap
+    version: "16"
+    cluster: main
+    data_directory: /var/lib/postgresql/16/main
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+pending:
+  description: After a reload, the settings that wait for a restart, with running and configured value.
+  returned: when O(operation=reload)
+  type: dict
+finished:
+  description: Whether the clone is complete.
+  returned: when O(operation=clone)
+  type: bool
+lsn:
+  description: Where the write ended in the WAL.
+  returned: when O(operation=write_probe)
+  type: str
+bytes:
+  description: How much of the clone has arrived.
+  returned: when O(operation=clone)
+  type: int
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _instance_make,
+    _instance_objects,
+    _instance_service,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+
+Given = dict[str, Any]
+Result = dict[str, Any]
+
+ARGUMENTS: dict[str, Any] = {
+    "version": {"type": "str", "required": True},
+    "cluster": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5432},
+    "data_directory": {"type": "path", "required": True},
+    "wal_directory": {"type": "path"},
+    "locale": {"type": "str", "default": "C.UTF-8"},
+    "locale_provider": {"type": "str", "choices": ["libc", "icu"], "default": "libc"},
+    "system_identifier": {"type": "str"},
+    "conninfo": {"type": "str"},
+    "slot": {"type": "str"},
+    "patience": {"type": "float", "default": 20},
+    "standby_needs": {"type": "dict", "default": {}},
+    "lsn": {"type": "str"},
+    "limit": {"type": "float", "default": 300},
+    "administrators": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "comment": {"type": "str"},
+        },
+    },
+    "replication": {"type": "bool", "default": False},
+    "create": {"type": "list", "elements": "str", "default": []},
+    "drop": {"type": "list", "elements": "str", "default": []},
+    "keep": {"type": "list", "elements": "str", "default": []},
+    "enter": {"type": "list", "elements": "str", "default": []},
+    "wait": {"type": "float", "default": 60},
+}
+
+
+def clone(instance: Instance, given: Given, check_mode: bool) -> Result:
+    """Clone the standby, or say how far the clone is."""
+    changes = [change("instance", instance.label, "absent", "cloned")]
+    if check_mode:
+        return {"changes": changes, "finished": True, "bytes": 0}
+    state = _instance_make.clone(instance, given["conninfo"], given["slot"], given["patience"])
+    return {"changes": changes, "finished": state.finished, "bytes": state.bytes}
+
+
+def reload(instance: Instance, given: Given, check_mode: bool) -> Result:
+    """Make the server read its files again."""
+    changes, pending = _instance_service.reload(instance, given["limit"], check_mode)
+    return {"changes": changes, "pending": pending}
+
+
+def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:
+    """Wait for a write on a standby."""
+    _instance_objects.await_replay(instance, given["lsn"], given["limit"])
+    return {"changes": []}
+
+
+OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
+    "bootstrap": lambda instance, given, check_mode: {
+        "changes": _instance_make.bootstrap(instance, given["locale"], given["locale_provider"], check_mode)
+    },
+    "clone": clone,
+    "adopt": lambda instance, given, check_mode: {
+        "changes": _instance_make.adopt(instance, given["system_identifier"], check_mode)
+    },
+    "start": lambda instance, given, check_mode: {
+        "changes": _instance_service.start(instance, given["limit"], check_mode)
+    },
+    "reload": reload,
+    "restart": lambda instance, given, check_mode: {
+        "changes": _instance_service.restart(instance, given["standby_needs"], given["limit"], check_mode)
+    },
+    "accounts": lambda instance, given, check_mode: {
+        "changes": _instance_objects.accounts(instance, given["administrators"], given["replication"], check_mode)
+    },
+    "slots": lambda instance, given, check_mode: {
+        "changes": _instance_objects.slots(instance, given["create"], given["drop"], check_mode)
+    },
+    "synchronous": lambda instance, given, check_mode: {
+        "changes": _instance_objects.synchronous(instance, given["keep"], given["enter"], given["wait"], check_mode)
+    },
+    "write_probe": lambda instance, _given, _check_mode: {
+        "changes": [],
+        "lsn": _instance_objects.write_probe(instance),
+    },
+    "await_replay": await_replay,
+}
+
+
+def main() -> None:
+    """Read the arguments, do the operation, print the result."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS | {"operation": {"type": "str", "required": True, "choices": list(OPERATIONS)}},
+        required_if=[
+            ("operation", "clone", ["conninfo", "slot"]),
+            ("operation", "adopt", ["system_identifier"]),
+            ("operation", "await_replay", ["lsn"]),
+        ],
+        supports_check_mode=True,
+    )
+    given = module.params
+    wal = Path(given["wal_directory"]) if given["wal_directory"] else None
+    instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"], wal)
+    try:
+        result = OPERATIONS[given["operation"]](instance, given, module.check_mode)
+    except (CommandError, OSError, ValueError) as error:
+        module.fail_json(msg=f"{given['operation']}: {error}")
+    module.exit_json(changed=bool(result["changes"]), **result)
+
+
+if __name__ == "__main__":
+    main()

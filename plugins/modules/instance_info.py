@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: instance_info
+short_description: Read everything about a host's PostgreSQL instance without changing it
+version_added: 0.1.0
+description:
+  - One run reads the host (hardware, packages, disks, clock), the instance's files and control data, its systemd unit,
+    its certificates and what the running server says about itself.
+  - It works on a host where nothing is installed yet, and runs as root.
+options:
+  version:
+    description: Major version of PostgreSQL.
+    type: str
+    required: true
+  cluster:
+    description: Name of the cluster, as C(pg_lsclusters) shows it.
+    type: str
+    required: true
+  port:
+    description: TCP port of the instance; it names its local socket too.
+    type: int
+    default: 5432
+  data_directory:
+    description: Data directory of the instance.
+    type: path
+    required: true
+  wal_directory:
+    description: Directory of the WAL when it lies outside the data directory.
+    type: path
+  certificates_directory:
+    description: Directory that holds the host's certificate and key.
+    type: path
+    required: true
+  database:
+    description: Whether the host is a database server; other hosts are read without the instance.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Changes nothing, so check mode is the same.
+    support: full
+author:
+  - The steadfast.postgresql team
+"""
+
+EXAMPLES = r"""
+- name: Read the instance
+  steadfast.postgresql.instance_info:
+    version: "16"
+    cluster: main
+    data_directory: /var/lib/postgresql/16/main
+    certificates_directory: /etc/ssl/postgresql/main
+  register: __example_observation
+"""
+
+RETURN = r"""
+instance:
+  description:
+    - What was found. A key is null where there is nothing, for example C(server) while the server does not answer.
+  returned: always
+  type: dict
+  contains:
+    clock:
+      description: The host's time C(now), and the controller's when the module was C(sent) and its answer C(received).
+      type: dict
+    host:
+      description: Distribution, kernel, cores, memory in bytes, default addresses, groups.
+      type: dict
+    packages:
+      description: Installed packages of the platform with their versions.
+      type: dict
+    data:
+      description: The data directory, its state (V(absent), V(empty), V(cluster), V(foreign)), its settings.
+      type: dict
+    marker:
+      description: The collection's own record of the instance.
+      type: dict
+    control:
+      description: The control data.
+      type: dict
+    unit:
+      description: State of the instance's systemd unit.
+      type: dict
+    server:
+      description: What the running server says about itself.
+      type: dict
+    server_error:
+      description: Why the server did not answer.
+      type: str
+    stale:
+      description: Files that are newer than the server's last load of its configuration.
+      type: list
+    certificates:
+      description: The host's certificate.
+      type: dict
+    disks:
+      description: File systems of data and WAL.
+      type: dict
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _certificate_facts,
+    _observe_host,
+    _observe_instance,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import Instance
+
+
+def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
+    """Return the part of the observation that only a database server has."""
+    answer, error = _observe_instance.server(instance)
+    return {
+        "data": _observe_instance.data(instance),
+        "marker": _observe_instance.marker(instance),
+        "control": _observe_instance.control(instance),
+        "unit": _observe_host.unit(instance),
+        "server": answer,
+        "server_error": error,
+        "stale": _observe_instance.stale(instance, answer, certificates),
+        "disks": _observe_host.disks(
+            {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
+        ),
+    }
+
+
+def main() -> None:
+    """Read the host and print the observation."""
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "cluster": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 5432},
+            "data_directory": {"type": "path", "required": True},
+            "wal_directory": {"type": "path"},
+            "certificates_directory": {"type": "path", "required": True},
+            "database": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    certificates = Path(given["certificates_directory"])
+    found: dict[str, Any] = {
+        "host": _observe_host.host(),
+        "libc": _observe_host.libc(),
+        "packages": _observe_host.packages(),
+        "certificates": _certificate_facts.read(given["certificates_directory"]),
+    }
+    if given["database"]:
+        wal = Path(given["wal_directory"]) if given["wal_directory"] else None
+        instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"], wal)
+        found |= observe_instance(instance, certificates)
+    found["clock"] = {"now": time.time()}
+    module.exit_json(changed=False, instance=found)
+
+
+if __name__ == "__main__":
+    main()

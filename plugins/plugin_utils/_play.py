@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an action plugin reads of a running play: the cluster, and the results that its members registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+PREFLIGHT = "__postgresql_cluster_preflight"
+OBSERVATION = "__postgresql_cluster_observation"
+DECISION = "__postgresql_cluster_decision"
+OUTCOME = "__postgresql_cluster_outcome"
+PREFIX = "__postgresql_"
+
+
+class Play:
+    """The play as the task of one host sees it."""
+
+    def __init__(self, task_vars: Json) -> None:
+        """Look at the play by a task's variables."""
+        self._task_vars = task_vars
+        self.host: str = task_vars["inventory_hostname"]
+
+    @property
+    def preflight(self) -> Json:
+        """What preflight returned on this host."""
+        found: Json = self._task_vars[PREFLIGHT]
+        return found
+
+    @property
+    def cluster(self) -> Json:
+        """The cluster without mistakes."""
+        found: Json = self.preflight["cluster"]
+        return found
+
+    @property
+    def own(self) -> Json:
+        """This host's variables, without secrets."""
+        found: Json = self.preflight["own"]
+        return found
+
+    @property
+    def members(self) -> list[str]:
+        """Names of the members of this host's cluster."""
+        return [member["name"] for member in self.cluster["members"]]
+
+    @property
+    def reached(self) -> list[str]:
+        """Members that the play still reaches, in the play's order."""
+        return [host for host in self._task_vars["ansible_play_hosts"] if host in self.members]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this host prints what concerns the whole cluster."""
+        return self.reached[:1] == [self.host]
+
+    def registered(self, host: str, name: str) -> Json:
+        """Return what a host registered in this run, or nothing."""
+        found = self._task_vars["hostvars"].raw_get(host).get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    def observations(self, name: str) -> dict[str, Json | None]:
+        """Return what each member observed; None for one that is unreachable or outside --limit."""
+        return {host: self.registered(host, name).get("instance") for host in self.members}
+
+    def changes(self, host: str) -> Iterator[Json]:
+        """Yield the changes that a host's modules made or predicted, in the order of the run."""
+        for name, value in self._task_vars["hostvars"].raw_get(host).items():
+            if name.startswith(PREFIX) and isinstance(value, Mapping):
+                yield from value.get("changes", ())
+
+    def refusal(self, texts: Sequence[str]) -> str:
+        """Word refusals: the whole list where the cluster is spoken for, a pointer elsewhere."""
+        if not self.speaks:
+            return f"Cluster {self.cluster['name']}: refused; the reasons are at {self.reached[0]}."
+        head = f"Cluster {self.cluster['name']}: refused, and nothing was changed."
+        return "\n".join([head, *(f"- {text}" for text in texts)])

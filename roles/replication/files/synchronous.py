@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+# Ansible managed
+# By the role replication of steadfast.postgresql.
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one writer of an instance's synchronous set.
+
+Usage:
+  synchronous set VERSION CLUSTER PORT [MEMBER ...]
+  synchronous watch VERSION CLUSTER PORT SECONDS CANDIDATE ...
+
+"set" makes the members the synchronous standbys and returns once the server works with them; with none, commits wait
+for nobody. "watch" is what a timer runs on every database host where durability is "preferred"; it acts on the primary
+alone: it empties the set once no candidate has streamed for the given seconds, and restores it when one streams. What
+was committed in between can be lost with the primary; both steps are lines of the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+LIMIT = 15  # seconds for the server to answer, and to work with a new set
+STATE = """
+SELECT json_build_object('recovery', pg_is_in_recovery(), 'set', current_setting('synchronous_standby_names'),
+  'streaming', (SELECT coalesce(json_agg(application_name), '[]') FROM pg_stat_replication WHERE state = 'streaming'))
+"""
+
+
+def change(version: str, cluster: str, port: str, *members: str) -> None:
+    """Write the set's file, reload the server, and wait for the effect."""
+    names = ", ".join(f'"{name}"' for name in sorted(members))
+    wanted = f"ANY 1 ({names})" if names else ""
+    path = Path("/etc/postgresql") / version / cluster / "conf.d" / "30-synchronous.conf"
+    replace(path, f"# Written by /usr/local/lib/steadfast/synchronous.\nsynchronous_standby_names = '{wanted}'\n")
+    psql(version, port, "SELECT pg_reload_conf()")
+    deadline = time.monotonic() + LIMIT
+    while psql(version, port, "SHOW synchronous_standby_names") != wanted:
+        if time.monotonic() > deadline:
+            sys.exit(f"synchronous_standby_names is not {wanted!r} {LIMIT} s after {path} was written and loaded")
+        time.sleep(0.05)
+
+
+def watch(version: str, cluster: str, port: str, patience: str, *candidates: str) -> None:
+    """Look once, and empty or restore the set when it is time."""
+    state = json.loads(psql(version, port, STATE))
+    if state["recovery"]:
+        return
+    streaming = sorted(set(candidates) & set(state["streaming"]))
+    missed = Path("/run/steadfast") / f"no-candidate-{version}-{cluster}"
+    if streaming:
+        missed.unlink(missing_ok=True)
+        if not state["set"]:
+            change(version, cluster, port, *streaming)
+            journal(cluster, streaming)
+    elif state["set"] and waited(missed) >= float(patience):
+        # The weakening is on disk before it takes effect.
+        journal(cluster, [])
+        change(version, cluster, port)
+
+
+def waited(missed: Path) -> float:
+    """Return for how many seconds no candidate has streamed; the first look without one starts the count."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    if not missed.exists():
+        missed.parent.mkdir(exist_ok=True)
+        missed.write_text(f"{now}", encoding="ascii")
+    return now - float(missed.read_text(encoding="ascii"))
+
+
+def journal(cluster: str, members: list[str]) -> None:
+    """Append a line to the host's journal, on disk before it returns."""
+    entry = {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "event": "synchronous set",
+        "to": members,
+        "by": "watch",
+    }
+    with (Path("/var/lib/steadfast") / cluster / "journal.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry, sort_keys=True) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace the file in one step, owned by the server's user."""
+    owner = pwd.getpwnam("postgres")
+    candidate = path.with_name(f".{path.name}.steadfast")
+    with candidate.open("w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        os.fchown(stream.fileno(), owner.pw_uid, owner.pw_gid)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    candidate.replace(path)
+
+
+def psql(version: str, port: str, sql: str) -> str:
+    """Run one statement over the local socket as the server's user."""
+    owner = pwd.getpwnam("postgres")
+    program = f"/usr/lib/postgresql/{version}/bin/psql"
+    options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "/var/run/postgresql", "-p", port, "-d", "postgres", "-c", sql]
+    done = subprocess.run(
+        [program, *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        cwd="/",
+        user=owner.pw_uid,
+        group=owner.pw_gid,
+        extra_groups=[],
+    )
+    if done.returncode != 0:
+        sys.exit(done.stderr.strip())
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    {"set": change, "watch": watch}[command](*arguments)
