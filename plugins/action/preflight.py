@@ -219,9 +219,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "own": {name: value for name, value in own.values.items() if name not in roles.secrets},
             }
         speaker = self._speaker(cluster, [member.name for member in members], task_vars)
-        text = _preflight.message(cluster, found)
-        if host != speaker:
-            text = f"Cluster {cluster}: refused before any host was touched; the list of mistakes is at {speaker}."
+        speaks = host == speaker
+        text = _preflight.message(cluster, found) if speaks else _preflight.pointer(cluster, speaker)
         return result | {"failed": True, "refused": cluster, "msg": text}
 
     def _speaker(self, cluster: str, members: Sequence[str], task_vars: Mapping[str, Any]) -> str:

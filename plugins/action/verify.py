@@ -36,10 +36,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Verify this host's cluster where this host speaks for it."""
         result: dict[str, Any] = super().run(tmp, task_vars) | {"changed": False}
         play = _play.Play(task_vars or {})
-        if not play.speaks:
+        if not play.speaks(_play.OUTCOME):
             return result
         check_mode = bool(self._task.check_mode)
-        changes = {host: list(play.changes(host)) for host in play.reached}
+        changes = {host: list(play.changes(host)) for host in play.reached(_play.OUTCOME)}
         lines = _summary.changes(changes, check_mode)
         if check_mode:
             DISPLAY.display("\n" + "\n".join(lines) + "\n")

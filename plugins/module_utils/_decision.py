@@ -91,7 +91,6 @@ def decide(given: Given) -> dict[str, Any]:
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
             *_addresses(members),
-            *_shortages(given),
             *topology.refusals,
         ],
         "cluster": given.cluster["name"],
@@ -110,7 +109,6 @@ def decide(given: Given) -> dict[str, Any]:
         "hosts": plain["hosts"],
         "slots": plain["slots"],
         "left": plain["left"],
-        "findings": plain["findings"],
         "synchronous": _synchronous(given, topology),
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
@@ -196,6 +194,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "receiver_timeout": _receiver_timeout(given, upstream) if upstream else "",
         "running": bool(server),
         "stale": seen.get("stale", []),
+        "unit_stale": bool(unit.get("needs_daemon_reload")),
         "pending": server.get("pending", {}),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
@@ -236,8 +235,8 @@ def _candidates_beside(given: Given) -> list[str]:
 def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     """Return what becomes of the synchronous set in this run.
 
-    The topology lets in who streams now. A standby that this run makes or starts will stream in a moment; it is waited
-    for, and enters then.
+    The topology lets in who streams now. A standby that this run makes, starts or gives a slot will stream in a moment;
+    it is waited for, and enters then.
     """
     decided = topology.synchronous
     primary = topology.primary
@@ -247,7 +246,8 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         coming = [
             databases[name].member_name
             for name, host in topology.hosts.items()
-            if host.action not in {NONE, BOOTSTRAP} and databases[name].is_candidate_for(databases[primary])
+            if databases[name].is_candidate_for(databases[primary])
+            and (host.action not in {NONE, BOOTSTRAP} or databases[name].member_name in topology.slots.create)
         ]
     enter = sorted({*decided.enters, *coming} - set(decided.names))
     wanted = sorted({*decided.names, *enter})
@@ -299,16 +299,6 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
     tuned.pop(RECEIVER_TIMEOUT)
     lines = _settings.assemble(server, tuned, own["postgresql_server_parameters"], version)
     return {name: asdict(line) for name, line in lines.items()}
-
-
-def _shortages(given: Given) -> list[str]:
-    """Refuse connections that do not fit into a host's memory."""
-    found = []
-    for member in given.members:
-        if DATABASE in member["duties"] and given.observed.get(member["name"]):
-            text = _tuning.shortage(_settings.tuning_inputs(member, given.cluster, given.observed))
-            found += [f"{member['name']}: postgresql_server_parameters: {text}"] if text else []
-    return found
 
 
 def _addresses(members: Sequence[Json]) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _findings
@@ -25,7 +26,10 @@ class Synchronous:
         changed: whether `wanted` is another rule than `live`.
         enters: names that come in: each was seen to stream.
         leaves: names that go out.
-        weakened: the change is recorded beforehand (see _synchronous.SetChange).
+        coming: candidates that this run makes, starts, re-points or gives a slot: each enters once it streams.
+        keep: names that stay once somebody enters; with nobody the live set stays.
+        weakened: the change, or what those that are coming make of it, is recorded beforehand (see
+            _synchronous.SetChange).
         strengthened: the change is recorded afterwards.
         waits: commits wait, and go on waiting.
         degraded: the set is empty though durability asks for one.
@@ -38,22 +42,32 @@ class Synchronous:
     changed: bool = False
     enters: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
+    coming: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     weakened: bool = False
     strengthened: bool = False
     waits: bool = False
     degraded: bool = False
 
 
-def decide_synchronous(picture: Picture, primary: str) -> Synchronous:
-    """Decide the synchronous set; there is none to decide while the primary does not run."""
-    leader = picture.hosts[primary]
-    if leader.server is None:
-        return Synchronous()
+def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Synchronous:
+    """Decide the synchronous set.
+
+    Args:
+        picture: what was observed.
+        primary: the primary; of one that is stopped the set is not seen, and stays as it is.
+        touched: inventory names of the standbys that this run does something for.
+    """
+    leader, durability = picture.hosts[primary], picture.cluster.durability
     candidates = _candidates(picture, primary)
+    if leader.is_stopped:
+        return Synchronous(candidates=tuple(sorted(candidates)))
     ready = {member for member, name in candidates.items() if _streams(picture, name, leader.timeline)}
+    ready &= leader.streaming
+    coming = {member for member, name in candidates.items() if name in touched} - ready
     live = StandbyNames.parse(leader.setting("synchronous_standby_names"))
-    durability = picture.cluster.durability
-    change = decide_set(live, candidates.keys(), ready & leader.streaming, leader.streaming, durability)
+    change = decide_set(live, candidates.keys(), ready, leader.streaming, durability)
+    planned = decide_set(live, candidates.keys(), ready | coming, leader.streaming, durability)
     return Synchronous(
         candidates=tuple(sorted(candidates)),
         live=live.render(),
@@ -62,10 +76,12 @@ def decide_synchronous(picture: Picture, primary: str) -> Synchronous:
         changed=change.changed,
         enters=change.enters,
         leaves=change.leaves,
-        weakened=change.weakened,
+        coming=tuple(sorted(planned.wanted.names - change.wanted.names)),
+        keep=tuple(sorted(live.names & planned.wanted.names & candidates.keys())),
+        weakened=planned.weakened,
         strengthened=change.strengthened,
         waits=change.waits,
-        degraded=durability != ASYNCHRONOUS and not change.wanted.names,
+        degraded=leader.runs_as_primary and durability != ASYNCHRONOUS and not change.wanted.names,
     )
 
 

@@ -70,8 +70,8 @@ def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Findi
                 ERROR,
                 "",
                 f"The primary is not known: {reason}.",
-                "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is dead, "
-                "run the playbook fail_over.",
+                "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
+                "dead, run the playbook fail_over.",
             )
         ]
     first = picture.cluster.first_primary

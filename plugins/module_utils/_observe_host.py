@@ -26,6 +26,7 @@ def host() -> dict[str, Any]:
     release = _release()
     ipv4, ipv6 = (_default_address(family, target) for family, target in ANYWHERE)
     return {
+        "hostname": socket.gethostname(),
         "distribution": release.get("ID", "").capitalize(),
         "distribution_version": release.get("VERSION_ID", ""),
         "kernel": platform.release(),

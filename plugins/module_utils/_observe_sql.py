@@ -67,6 +67,11 @@ SELECT json_build_object(
   'archiver', (SELECT json_build_object('archived', archived_count, 'last_archived', last_archived_wal,
       'last_archived_at', extract(epoch FROM last_archived_time), 'failed', failed_count,
       'last_failed', last_failed_wal, 'last_failed_at', extract(epoch FROM last_failed_time)) FROM pg_stat_archiver),
+  'weak_commits', (SELECT coalesce(json_agg(concat_ws(' ', CASE WHEN setrole <> 0 THEN 'role ' || setrole::regrole END,
+      CASE WHEN setdatabase <> 0 THEN 'database ' || (SELECT quote_ident(datname) FROM pg_database
+        WHERE oid = setdatabase) END) || ': ' || setting ORDER BY setdatabase, setrole), '[]')
+    FROM pg_db_role_setting, unnest(setconfig) AS setting
+    WHERE setting ~* '^synchronous_commit=' AND setting !~* '=(on|remote_apply|true|yes|1)$'),
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
       'login', rolcanlogin) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
 ) FROM state, position

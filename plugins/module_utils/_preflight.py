@@ -120,8 +120,13 @@ def speaker(members: Sequence[str], play_hosts: Sequence[str]) -> str:
 def message(cluster: str, lines: Sequence[str]) -> str:
     """Return the whole list of mistakes as one text."""
     count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-    head = f"Cluster {cluster or '(without a name)'}: {count} in the inventory; no host was touched."
+    head = f"Cluster {_called(cluster)}: {count} in the inventory; no host was touched."
     return "\n".join([head, *(f"- {line}" for line in lines)])
+
+
+def pointer(cluster: str, host: str) -> str:
+    """Return what the members say that do not speak for the cluster."""
+    return f"Cluster {_called(cluster)}: refused before any host was touched; the list of mistakes is at {host}."
 
 
 def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
@@ -207,9 +212,13 @@ def _lines(cluster: str, members: Sequence[Member], findings: Sequence[_Finding]
     lines = []
     for mistake, hosts in merged.items():
         everywhere = len(members) > 1 and len(hosts) == len(members)
-        subject = "all hosts" if everywhere else listed(sorted(hosts)) or f"cluster {cluster}"
+        subject = "all hosts" if everywhere else listed(sorted(hosts)) or f"cluster {_called(cluster)}"
         lines.append(f"{subject}: {mistake.variable}: {mistake.text}")
     return sorted(lines)
+
+
+def _called(cluster: str) -> str:
+    return cluster or "(without a name)"
 
 
 def _of_cluster(variable: str, text: str) -> _Finding:

@@ -66,7 +66,9 @@ def assemble(
     """Return every line of the server's configuration file; what the user gave wins over what is tuned."""
     lines = {name: Setting(_parameters.render(name, item.value, version), item.reason) for name, item in tuned.items()}
     lines |= {
-        name: Setting(_parameters.render(name, value, version), "postgresql_server_parameters")
+        _parameters.canonical(name, version): Setting(
+            _parameters.render(name, value, version), "postgresql_server_parameters"
+        )
         for name, value in given.items()
     }
     lines |= {name: Setting(_parameters.quote(value)) for name, value in owned(server).items()}

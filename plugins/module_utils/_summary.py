@@ -96,9 +96,8 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
 
 
 def line(finding: Finding) -> str:
-    """Write a finding in one line, beginning with its host unless its words do."""
-    host = f"{finding.host}: " if finding.host and not finding.text.startswith(finding.host) else ""
-    return f"{finding.severity}: {host}{finding.text} {finding.advice}".rstrip()
+    """Write a finding in one line."""
+    return f"{finding.severity}: {finding.text} {finding.advice}".rstrip()
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:

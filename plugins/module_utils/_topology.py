@@ -164,10 +164,15 @@ def _of_host(picture: Picture, choice: Choice, hosts: Mapping[str, HostDecision]
 
 
 def _with_replication(plan: Decision, picture: Picture, primary: str) -> Decision:
-    synchronous = decide_synchronous(picture, primary)
+    databases = picture.cluster.databases
+    slots = decide_slots(picture, primary, plan.hosts)
+    touched = {
+        name for name, host in plan.hosts.items() if host.action != NONE or databases[name].member_name in slots.create
+    }
+    synchronous = decide_synchronous(picture, primary, touched)
     return replace(
         plan,
-        slots=decide_slots(picture, primary, plan.hosts),
+        slots=slots,
         synchronous=synchronous,
         left=(*plan.left, *slots_left(picture, primary), *names_left(picture, primary, synchronous)),
         findings=(

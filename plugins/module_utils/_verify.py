@@ -10,8 +10,9 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ASYNCHRONOUS, member_name
 from ansible_collections.steadfast.postgresql.plugins.module_utils._settings import NO_ARCHIVE
+from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import NONE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision
 
 Json = Mapping[str, Any]
@@ -78,7 +79,8 @@ def _host(picture: Picture, host: str) -> Iterator[Finding]:
     server = seen.get("server")
     if server is None:
         why = seen.get("server_error") or "it does not run"
-        yield Finding(ERROR, host, f"no server answers: {why}", "look at systemctl status and the server's log")
+        text = f"No server answers on {host}: {why}."
+        yield Finding(ERROR, host, text, f"Look at systemctl status and the server's log on {host}.")
         return
     yield from _files(host, server)
     yield from _settings(picture, host, server)
@@ -92,35 +94,45 @@ def _disks(host: str, seen: Json) -> Iterator[Finding]:
         free = disk["available"] / disk["bytes"]
         if free < DISK_WARNING:
             severity = ERROR if free < DISK_ERROR else WARNING
-            yield Finding(severity, host, f"{free:.0%} of the {name} disk ({disk['mount']}) is free", "make room")
+            text = f"Only {free:.0%} of {host}'s {name} disk ({disk['mount']}) is free."
+            yield Finding(severity, host, text, "Make room, or enlarge it.")
 
 
 def _files(host: str, server: Json) -> Iterator[Finding]:
     for error in [*server["file_errors"], *server["hba_errors"]]:
-        text = f"{error['file']} line {error['line']}: {error['error']}"
-        yield Finding(ERROR, host, text, "the server keeps its former setting until a restart fails; correct the file")
+        text = f"{host} has a bad line in its configuration: {error['file']} line {error['line']}: {error['error']}."
+        yield Finding(ERROR, host, text, "The server would not start with it: correct it, or run site.")
 
 
 def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
-    running = server["settings"]
+    running, version = server["settings"], server["version"].split(".")[0]
     for name, wanted in picture.wanted.get(host, {}).items():
         found = running.get(name)
-        if found is None or name in OF_A_CONNECTION or _parameters.same_value(name, wanted, _with_unit(found), server["version"].split(".")[0]):
+        if found is None or name in OF_A_CONNECTION:
+            continue
+        value = with_unit(found)
+        if _parameters.same_value(name, unquoted(wanted), value, version):
             continue
         if found["pending_restart"]:
             why = picture.held.get(host, "postgresql_server_restart is false")
-            text = f"{name} waits for a restart: {_with_unit(found)} runs, {wanted} is configured ({why})"
-            yield Finding(WARNING, host, text, "run site.yml with -e postgresql_server_restart=true")
+            text = f"{host} runs with {name} {value}, and {wanted} waits for a restart ({why})."
+            yield Finding(WARNING, host, text, "Run site with -e postgresql_server_restart=true when it suits.")
         else:
             place = found["sourcefile"] or found["source"]
-            text = f"{name} is {_with_unit(found)} by {place}, not {wanted}"
-            yield Finding(ERROR, host, text, "remove what overrides it, then run site.yml")
+            text = f"{host} runs with {name} {value} by {place}, not with {wanted}."
+            yield Finding(ERROR, host, text, "Remove what overrides it, then run site.")
 
 
-def _with_unit(found: Json) -> str:
+def unquoted(line: str) -> str:
+    """Return the value that a line of postgresql.conf writes in quotes."""
+    quoted = len(line) >= 2 and line[0] == line[-1] == "'"
+    return line[1:-1].replace("''", "'") if quoted else line
+
+
+def with_unit(found: Json) -> str:
     """Write a value of pg_settings, which counts in its unit (8kB, ms), as a setting with that unit."""
     value, unit = str(found["value"]), found["unit"]
-    if not unit or int(float(value)) <= 0:
+    if not unit or float(value) <= 0:
         return value
     factor = unit.rstrip("kMGTBmsinhd")
     return f"{int(value) * int(factor)}{unit[len(factor) :]}" if factor else f"{value}{unit}"
@@ -129,14 +141,14 @@ def _with_unit(found: Json) -> str:
 def _certificate(picture: Picture, host: str, seen: Json) -> Iterator[Finding]:
     certificate = seen.get("certificates")
     if not certificate:
-        yield Finding(ERROR, host, "has no certificate", "run site.yml")
+        yield Finding(ERROR, host, f"{host} has no certificate.", "Run site.")
         return
     days = (certificate["not_after"] - picture.now) / DAY
     if days < EXPIRY_WARNING_DAYS:
-        text = f"its certificate {'expires' if days > 0 else 'expired'} in {days:.0f} days"
-        yield Finding(WARNING if days > 0 else ERROR, host, text, "run site.yml, which renews it")
+        text = f"The certificate of {host} {f'expires in {days:.0f} days' if days > 0 else 'has expired'}."
+        yield Finding(WARNING if days > 0 else ERROR, host, text, "Run site, which renews it, or replace your own one.")
     if not (certificate["key_matches"] and certificate["ca_signed"]):
-        yield Finding(ERROR, host, "its certificate does not fit its key or its CA", "run site.yml")
+        yield Finding(ERROR, host, f"The certificate of {host} does not fit its key or its CA.", "Run site.")
 
 
 def _standby(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
@@ -146,54 +158,61 @@ def _standby(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
     member = member_name(host)
     stream = primary["replication"].get(member)
     if stream is None or stream["state"] != "streaming":
-        state = stream["state"] if stream else "is not connected"
-        text = f"does not stream from {picture.primary}: {state}"
-        yield Finding(ERROR, host, text, "look at its log for what its WAL receiver says")
+        state = stream["state"] if stream else "not connected"
+        text = f"{host} does not stream from {picture.primary}: {state}."
+        yield Finding(ERROR, host, text, f"The server's log on {host} says what its WAL receiver meets.")
         return
     if not str(stream["tls"] or "").startswith("TLS"):
-        yield Finding(ERROR, host, f"streams from {picture.primary} without TLS", "run site.yml")
+        yield Finding(ERROR, host, f"{host} streams from {picture.primary} without TLS.", "Run site.")
     if server["timeline"] != primary["timeline"]:
-        text = f"is on timeline {server['timeline']}, its primary {picture.primary} on {primary['timeline']}"
-        yield Finding(ERROR, host, text, "wait for it to follow; if it does not, run rejoin_standby")
+        text = f"{host} is on timeline {server['timeline']}, and {picture.primary} on {primary['timeline']}."
+        yield Finding(ERROR, host, text, f"If it does not follow within a minute, run rejoin_standby for {host}.")
     slot = primary["slots"].get(member)
     if slot is None or not slot["active"]:
-        yield Finding(ERROR, host, f"streams without its slot on {picture.primary}", "run site.yml")
+        yield Finding(ERROR, host, f"{host} streams without its slot on {picture.primary}.", "Run site.")
 
 
 def _primary(picture: Picture) -> Iterator[Finding]:
-    server = picture.server(picture.primary)
-    if picture.primary is None or server is None:
+    host, server = picture.primary, picture.server(picture.primary)
+    if host is None or server is None:
         return  # the topology's findings say so
-    yield from _archive(picture.primary, server)
+    if picture.durability != ASYNCHRONOUS:
+        for setting in server["weak_commits"]:
+            text = f"Commits of {setting} wait for no standby, so they can be lost with {host}."
+            yield Finding(ERROR, host, text, "Reset synchronous_commit there (ALTER ROLE or ALTER DATABASE ... RESET).")
+    yield from _archive(host, server)
 
 
 def _archive(host: str, server: Json) -> Iterator[Finding]:
     command = server["settings"].get("archive_command", {}).get("value", "")
     if command == NO_ARCHIVE:
-        text = "no archive: WAL is kept for the standbys only, and no moment of the past can be restored"
-        yield Finding(WARNING, host, text, "have the role backup set one up")
+        text = f"There is no archive of {host}'s WAL: no moment of the past can be restored."
+        yield Finding(WARNING, host, text, "Back the cluster up before it holds anything of value.")
         return
     archiver = server["archiver"]
     if (archiver["last_failed_at"] or 0) > (archiver["last_archived_at"] or 0):
-        text = f"archiving fails: {archiver['waiting']} segments wait, the last failure was {archiver['last_failed']}"
-        yield Finding(ERROR, host, text, "the server's log says why")
+        text = f"Archiving fails on {host}: {archiver['waiting']} segments wait, last {archiver['last_failed']}."
+        yield Finding(ERROR, host, text, "The server's log says why.")
 
 
 def _undone(decision: Decision) -> Iterator[Finding]:
     for text in decision.refusals:
         yield Finding(ERROR, "", text, "")
     for name, host in decision.hosts.items():
-        if host.action != "none":
-            yield Finding(ERROR, name, f"still has to {host.action}: {host.reason}", "run site.yml")
+        if host.action != NONE:
+            yield Finding(ERROR, name, f"{name} still has to {host.action}: it {host.reason}.", "Run site.")
     if decision.slots.create:
-        yield Finding(ERROR, str(decision.primary), f"lacks slots: {', '.join(decision.slots.create)}", "run site.yml")
+        text = f"{decision.primary} lacks slots: {', '.join(decision.slots.create)}."
+        yield Finding(ERROR, str(decision.primary), text, "Run site.")
     if decision.synchronous.changed:
-        text = f"synchronous_standby_names is to become {decision.synchronous.wanted or 'empty'}"
-        yield Finding(WARNING, str(decision.primary), text, "run site.yml")
+        wanted = decision.synchronous.wanted or "empty"
+        text = f"The synchronous set of {decision.primary} is to become {wanted}."
+        yield Finding(WARNING, str(decision.primary), text, "Run site.")
 
 
 def _probes(picture: Picture) -> Iterator[Finding]:
     for probe in picture.probes:
         if not probe["passed"]:
-            text = f"{probe['probe']} from {probe['source']}: {probe['words']}"
-            yield Finding(ERROR, probe["target"], text, "this has to be refused, or for verified TLS to succeed")
+            text = f"{probe['target']} fails the probe {probe['probe']} from {probe['source']}: {probe['words']}."
+            advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+            yield Finding(ERROR, probe["target"], text, advice)

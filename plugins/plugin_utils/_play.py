@@ -47,15 +47,22 @@ class Play:
         """Names of the members of this host's cluster."""
         return [member["name"] for member in self.cluster["members"]]
 
-    @property
-    def reached(self) -> list[str]:
-        """Members that the play still reaches, in the play's order."""
-        return [host for host in self._task_vars["ansible_play_hosts"] if host in self.members]
+    def reached(self, name: str) -> list[str]:
+        """Members that registered a result in this run, in the play's order.
 
-    @property
-    def speaks(self) -> bool:
-        """Whether this host prints what concerns the whole cluster."""
-        return self.reached[:1] == [self.host]
+        Unlike the hosts of the play it stays the same while a task goes through the hosts and some of them fail.
+        """
+        return [
+            host for host in self._task_vars["ansible_play_hosts_all"] if host in self.members and self.seen(host, name)
+        ]
+
+    def speaks(self, name: str) -> bool:
+        """Whether this host prints what concerns the whole cluster, of those that registered a result."""
+        return self.reached(name)[:1] == [self.host]
+
+    def seen(self, host: str, name: str) -> Json | None:
+        """What a member observed, None for one that is unreachable or outside --limit."""
+        return self.registered(host, name).get("instance")
 
     def registered(self, host: str, name: str) -> Json:
         """Return what a host registered in this run, or nothing."""
@@ -64,7 +71,7 @@ class Play:
 
     def observations(self, name: str) -> dict[str, Json | None]:
         """Return what each member observed; None for one that is unreachable or outside --limit."""
-        return {host: self.registered(host, name).get("instance") for host in self.members}
+        return {host: self.seen(host, name) for host in self.members}
 
     def changes(self, host: str) -> Iterator[Json]:
         """Yield the changes that a host's modules made or predicted, in the order of the run."""
@@ -74,7 +81,7 @@ class Play:
 
     def refusal(self, texts: Sequence[str]) -> str:
         """Word refusals: the whole list where the cluster is spoken for, a pointer elsewhere."""
-        if not self.speaks:
-            return f"Cluster {self.cluster['name']}: refused; the reasons are at {self.reached[0]}."
+        if not self.speaks(OBSERVATION):
+            return f"Cluster {self.cluster['name']}: refused; the reasons are at {self.reached(OBSERVATION)[0]}."
         head = f"Cluster {self.cluster['name']}: refused, and nothing was changed."
         return "\n".join([head, *(f"- {text}" for text in texts)])

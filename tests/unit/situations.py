@@ -200,6 +200,8 @@ def outcome(decided: Mapping[str, Any], also: Mapping[str, Any]) -> dict[str, An
         "reasons": {name: host["reason"] for name, host in hosts.items()},
         "advice": [found["advice"] for found in decided["findings"]],
         "candidates": synchronous["candidates"],
+        "coming": synchronous["coming"],
+        "keep": synchronous["keep"],
         "acts": decided["acts"],
     }
     return {key: value for key, value in said.items() if value} | {key: asked[key] for key in also if key in asked}

@@ -565,6 +565,19 @@ def test_the_list_is_one_text() -> None:
     )
 
 
+def test_the_others_point_to_the_list() -> None:
+    assert _preflight.pointer("main", "db1") == (
+        "Cluster main: refused before any host was touched; the list of mistakes is at db1."
+    )
+
+
+def test_a_cluster_whose_name_cannot_be_read() -> None:
+    assert _preflight.mistakes("", platform(everywhere={"postgresql_initial_primary": ""})) == [
+        "cluster (without a name): postgresql_initial_primary: is missing, and the cluster has 3 database hosts; "
+        "write one of db1, db2, db3"
+    ]
+
+
 def test_the_order_of_members_does_not_matter() -> None:
     members = platform(db2={"postgresql_zone": "1a", "postgresql_port": 80}, db1={"postgresql_address": "::"})
     reverse = _preflight.mistakes("main", members[::-1])

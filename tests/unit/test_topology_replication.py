@@ -23,6 +23,7 @@ from situations import (
     repository,
     slot,
     standby,
+    stopped,
     stopped_standby,
 )
 
@@ -244,6 +245,9 @@ SET = [
         healthy(db1=primary("db3", slots={"db2": slot()}, synchronous='ANY 1 ("db3")'), db2=stopped_standby()),
         {
             "actions": {"db2": "start"},
+            "flags": ["weakened"],
+            "coming": ["db2"],
+            "keep": [],
             "findings": [
                 'warning db1: "db3" in the synchronous set of db1 is no standby in its region and another zone.',
             ],
@@ -259,6 +263,76 @@ SET = [
         "everybody is replaced by the candidate",
         healthy(db1=primary("db2", "db3", synchronous="*")),
         {"set": ANY_DB2, "enters": ["db2"], "leaves": ["*"], "flags": ["strengthened"]},
+    ),
+    Situation(
+        "candidates are coming: a clone, and one that only lacks its slot",
+        healthy(
+            db1=primary("db3", synchronous='ANY 1 ("db2", "db9")'), db2=standby(receiver=None), db3=None, db4=empty()
+        ),
+        {
+            "actions": {"db4": "clone"},
+            "create": ["db2", "db4"],
+            "flags": ["weakened", "waits"],
+            "coming": ["db4"],
+            "keep": ["db2"],
+            "findings": [
+                UNSEEN["db3"],
+                'warning db1: "db9" in the synchronous set of db1 is no standby in its region and another zone.',
+                "error db1: Commits wait on db1: too few of its synchronous set (db2, db9) stream.",
+            ],
+            "left": ["db3: not observed"],
+        },
+        WITH_DB4,
+    ),
+    Situation(
+        "after a promotion by hand the candidate only lacks its slot",
+        rejoined(
+            db2=primary("db3", timeline=2, history={1: "0/5000000"}),
+            db1=standby("10.0.0.2", timeline=2, history={1: "0/5000000"}, receiver=None),
+        ),
+        {
+            "create": ["db1"],
+            "flags": ["degraded"],
+            "coming": ["db1"],
+            "keep": [],
+            "findings": [
+                MOVED_TO_DB2,
+                "warning db2: db2 runs degraded: its synchronous set is empty, no candidate (db1) streams.",
+            ],
+        },
+    ),
+    Situation(
+        "the set of a stopped primary is not seen",
+        healthy(db1=stopped(), db2=stopped_standby()),
+        {
+            "actions": {"db1": "start", "db2": "start"},
+            "create": ["db2", "db3"],
+            "candidates": ["db2"],
+            "coming": [],
+            "keep": [],
+        },
+    ),
+    Situation(
+        "a new cluster's candidates are coming",
+        {name: empty() for name in ("db1", "db2", "db3", "db4")},
+        {
+            "actions": {"db1": "bootstrap", "db2": "clone", "db3": "clone", "db4": "clone"},
+            "create": ["db2", "db3", "db4"],
+            "coming": ["db2", "db4"],
+            "keep": [],
+        },
+        WITH_DB4,
+    ),
+    Situation(
+        "nobody comes where durability is asynchronous",
+        {name: empty() for name in ("db1", "db2")},
+        {
+            "actions": {"db1": "bootstrap", "db2": "clone"},
+            "create": ["db2"],
+            "coming": [],
+            "findings": [NO_PROMISE],
+        },
+        cluster(DB1, DB2, durability="asynchronous"),
     ),
     Situation(
         "the same rule in other words",

@@ -1,0 +1,93 @@
+"""The built collection in an empty folder: the whole platform on one host, and one role in a five-line playbook."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from molecule.conftest import INVENTORY, ROOT, STATE
+
+if TYPE_CHECKING:
+    from molecule.conftest import Lab
+
+SECRETS = yaml.safe_load((STATE / "secrets.yml").read_text())
+HOST = {
+    "ansible_host": "10.89.20.15",
+    "ansible_user": "ops",
+    "ansible_python_interpreter": "/usr/bin/python3",
+    "ansible_ssh_args": f"-F {STATE / 'ssh_config'}",
+    "postgresql_server_memory": "1GB",
+    "postgresql_certificates_ca_passphrase": SECRETS["ca_passphrase"],
+}
+FIVE_LINES = """- hosts: all
+  become: true
+  gather_facts: false
+  roles:
+    - steadfast.postgresql.server
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder in which the built collection is installed."""
+    place = tmp_path_factory.mktemp("alone")
+    galaxy = ["ansible-galaxy", "collection"]
+    subprocess.run([*galaxy, "build", str(ROOT), "--output-path", str(place)], check=True, capture_output=True)
+    archive = str(next(place.glob("*.tar.gz")))
+    install = [*galaxy, "install", "--offline", archive, "--collections-path", str(place / "collections")]
+    subprocess.run(install, check=True, capture_output=True, cwd=place)
+    return place
+
+
+@pytest.fixture
+def fresh() -> None:
+    """Make the spare host anew."""
+    for playbook in ("destroy.yml", "create.yml"):
+        command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "molecule/shared" / playbook)]
+        subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)
+
+
+def play(folder: Path, playbook: str, inventory: dict[str, object]) -> str:
+    """Run a playbook in the folder, with nothing of the checkout in the environment."""
+    (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "HOME": str(folder)}
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "hosts.yml", playbook],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.usefixtures("fresh")
+def test_site_with_version_17_from_the_distribution(folder: Path, lab: Lab) -> None:
+    variables = HOST | {"postgresql_version": "17", "postgresql_server_package_source": "distribution"}
+    inventory = {"postgresql": {"hosts": {"solo1": variables}}}
+    first = play(folder, "steadfast.postgresql.site", inventory)
+    assert "PostgreSQL 17, cluster main, durability asynchronous" in first
+    assert lab.sql("solo1", "SHOW server_version_num").startswith("17")
+    second = play(folder, "steadfast.postgresql.site", inventory)
+    assert "Nothing was changed." in second
+    assert "changed=0" in second
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_role_server_alone(folder: Path, lab: Lab) -> None:
+    (folder / "five_lines.yml").write_text(FIVE_LINES)
+    variables = HOST | {"postgresql_server_package_source": "deb [trusted=yes] file:/srv/apt ./"}
+    inventory = {"all": {"hosts": {"solo1": variables}}}
+    play(folder, "five_lines.yml", inventory)
+    assert lab.sql("solo1", "SHOW server_version_num").startswith("16")
+    assert lab.sql("solo1", "SHOW ssl") == "on"
+    assert "changed=0" in play(folder, "five_lines.yml", inventory)

@@ -1,0 +1,128 @@
+"""The platform with a host that is dead, or a primary that somebody moved."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from molecule.conftest import STATE
+
+if TYPE_CHECKING:
+    from molecule.conftest import Lab
+
+FILE = "/etc/postgresql/16/main/conf.d/20-replication.conf"
+
+
+def insert(host: str, seconds: int) -> subprocess.CompletedProcess[str]:
+    """Commit a row with a limit in seconds; status 124 says that it still waited."""
+    sql = "CREATE TABLE IF NOT EXISTS proof (id int); INSERT INTO proof VALUES (1)"
+    command = f'cd / && timeout {seconds} runuser -u postgres -- psql -Xq -d postgres -c "{sql}"'
+    return subprocess.run(
+        ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo", "-n", "bash", "-c", f"'{command}'"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def streaming(lab: Lab, primary: str) -> set[str]:
+    query = "SELECT application_name FROM pg_stat_replication WHERE state = $$streaming$$"
+    return set(lab.sql(primary, query).split())
+
+
+def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: Lab) -> None:
+    lab.stop("db2")
+    assert insert("db1", 3).returncode == 124
+
+    check = lab.playbook("playbooks/check_cluster.yml", expect=None)
+    assert check.status != 0
+    assert "Commits wait on db1: too few of its synchronous set (db2) stream." in check.output
+
+    refused = lab.playbook("playbooks/relax_synchronous.yml", expect=None)
+    assert refused.status != 0
+    assert "write -e confirm=main" in refused.output
+    assert insert("db1", 3).returncode == 124
+
+    relaxed = lab.playbook("playbooks/relax_synchronous.yml", "-e", "confirm=main", expect=None)
+    assert lab.sql("db1", "SHOW synchronous_standby_names") == "", relaxed.output
+    assert insert("db1", 10).returncode == 0
+    for host in ("db1", "db3", "ops1"):
+        assert '"by": "relax_synchronous"' in lab.shell(host, "tail -1 /var/lib/steadfast/main/journal.jsonl")
+
+    degraded = lab.playbook("site.yml", expect=None)
+    assert "runs degraded" in degraded.output
+    assert degraded.changed["db1"] == 0
+
+    lab.start("db2")
+    lab.wait(lambda: "db2" in streaming(lab, "db1"), 60)
+    lab.playbook("site.yml")
+    assert lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")'
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
+def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> None:
+    lab.shell("db3", "rm /etc/postgresql/16/main/environment")
+    lab.stop("db1")
+    run = lab.playbook("site.yml", expect=None)
+    assert run.status != 0
+    assert "The primary is not known" in run.output
+    assert "db1 was not observed: it is unreachable, or outside --limit." in run.output
+    assert lab.shell("db3", "ls /etc/postgresql/16/main/environment")
+    assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "t"
+    lab.start("db1")
+    lab.wait(lambda: streaming(lab, "db1") == {"db2", "db3"}, 60)
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
+def test_a_host_outside_the_limit_counts_as_unknown(lab: Lab) -> None:
+    lab.shell("db2", "rm /etc/postgresql/16/main/environment")
+    run = lab.playbook("site.yml", "--limit", "db2,ops1")
+    assert run.changed["db2"] > 0
+    assert "db1 was not observed: it is unreachable, or outside --limit." in run.output
+    assert "db3 was not observed: it is unreachable, or outside --limit." in run.output
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
+def move_primary(lab: Lab, old: str, new: str) -> None:
+    """Do by hand what an operator does who knows PostgreSQL: stop, promote, re-point."""
+    data = "/var/lib/postgresql/16/main"
+    lab.shell(old, "systemctl stop postgresql@16-main")
+    lab.sql(new, "SELECT pg_promote()")
+    lab.sql(new, "CHECKPOINT")
+    conninfo = lab.shell("db3", f"grep primary_conninfo {FILE}")
+    followed = conninfo.replace(f"host={old} ", f"host={new} ").replace(ADDRESS[old], ADDRESS[new])
+    for host in {"db1", "db2", "db3"} - {new}:
+        line = followed.replace("application_name=db3", f"application_name={host}")
+        if host != "db3":
+            # Within one region the sender's timeout is the shorter one.
+            line = line.replace("wal_sender_timeout=30s", "wal_sender_timeout=6s")
+        timeout = "30s" if host == "db3" else "6s"
+        text = f"primary_slot_name = $Q{host}$Q\nwal_receiver_timeout = {timeout}\n".replace("$Q", "'")
+        header = lab.shell("db3", f"sed /^primary_conninfo/,\\$d {FILE}")
+        lab.shell(host, f"cat > {FILE} && chown postgres: {FILE}", stdin=f"{header}\n\n{line}\n{text}")
+    lab.shell(old, f"runuser -u postgres -- touch {data}/standby.signal && systemctl start postgresql@16-main")
+    lab.sql("db3", "SELECT pg_reload_conf()")
+
+
+ADDRESS = {"db1": "10.89.20.11", "db2": "10.89.20.12"}
+
+
+def test_a_primary_that_was_moved_by_hand_stays_where_it_is(lab: Lab) -> None:
+    move_primary(lab, "db1", "db2")
+    run = lab.playbook("site.yml")
+    assert "db2 is the primary, not the initial primary db1." in run.output
+    assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "f"
+    assert {change for change in run.changes if "newer than its last load" not in change} == {
+        "db1: slot db2: present -> absent",
+        "db1: slot db3: present -> absent",
+        "db2: slot db1: absent -> present",
+        "db2: slot db3: absent -> present",
+        'db2: synchronous_standby_names 16/main: empty -> ANY 1 ("db1")',
+    }
+    lab.wait(lambda: streaming(lab, "db2") == {"db1", "db3"}, 60)
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+    move_primary(lab, "db2", "db1")
+    lab.playbook("site.yml")
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
