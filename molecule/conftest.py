@@ -1,103 +1,14 @@
-"""What the tests of all scenarios use: playbooks as an operator runs them, SQL on the hosts, hosts that die."""
+"""Fixtures of the tests of all scenarios."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from lab import Lab
 
-ROOT = Path(__file__).resolve().parents[1]
-INVENTORY = ROOT / "molecule" / "shared" / "inventory"
-STATE = ROOT / ".cache" / "test"
-RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-CHANGE = re.compile(r"^  (\S+?): (\S+ .+?: .+ -> .+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A playbook that has ended."""
-
-    status: int
-    output: str
-
-    @property
-    def changed(self) -> dict[str, int]:
-        """How many tasks changed something, by host."""
-        return {host: int(changed) for host, changed, _, _ in RECAP.findall(self.output)}
-
-    @property
-    def changes(self) -> list[str]:
-        """The list of changes that the run printed."""
-        return [f"{host}: {what}" for host, what in CHANGE.findall(self.output)]
-
-
-@dataclass
-class Lab:
-    """The hosts of the scenarios."""
-
-    inventory: Path = INVENTORY
-    stopped: set[str] = field(default_factory=set)
-
-    def playbook(self, name: str, *arguments: str, expect: int | None = 0) -> Run:
-        """Run a playbook of the collection; by default it has to succeed."""
-        command = ["ansible-playbook", "-i", str(self.inventory), str(ROOT / name), *arguments]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        environment.pop("ANSIBLE_LOG_PATH", None)
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900
-        )
-        run = Run(done.returncode, done.stdout + done.stderr)
-        if expect is not None:
-            assert run.status == expect, run.output
-        return run
-
-    def shell(self, host: str, command: str, check: bool = True, stdin: str | None = None) -> str:
-        """Run a command as root on a host."""
-        done = subprocess.run(
-            ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo", "-n", "bash", "-c", f"'{command}'"],
-            check=False,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=120,
-        )
-        assert not check or done.returncode == 0, f"{command}: {done.stderr}"
-        return done.stdout.strip()
-
-    def sql(self, host: str, statement: str, check: bool = True) -> str:
-        """Run SQL as the superuser on a host's socket."""
-        command = "cd / && runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -d postgres -f -"
-        return self.shell(host, command, check, statement)
-
-    def stop(self, host: str) -> None:
-        """Switch a host off without a warning."""
-        self._podman("kill", host)
-        self.stopped.add(host)
-
-    def start(self, host: str) -> None:
-        """Switch a host on and wait until it answers over SSH."""
-        self._podman("start", host)
-        self.stopped.discard(host)
-        self.wait(lambda: self.shell(host, "systemctl is-system-running --wait || true", check=False) != "", 60)
-
-    @staticmethod
-    def _podman(verb: str, host: str) -> None:
-        tool = ROOT / "tests" / "hosts" / "podman"
-        subprocess.run([tool, verb, f"steadfast-test-{host}"], check=True, capture_output=True, timeout=60)
-
-    @staticmethod
-    def wait(condition: Callable[[], bool], limit: float) -> None:
-        """Return as soon as a condition holds."""
-        deadline = time.monotonic() + limit
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {limit} s"
-            time.sleep(0.2)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ CLUSTER_WIDE = {
     "postgresql_management_networks": False,
     "postgresql_administrators": True,
     "postgresql_adopt": False,
+    "postgresql_journal_directory": False,
     "postgresql_server_locale": False,
     "postgresql_server_locale_provider": False,
     "postgresql_replication_durability": False,

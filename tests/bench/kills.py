@@ -13,8 +13,6 @@ from pathlib import Path
 
 from watched import INVENTORY, TASK, BenchError, bench, converge, fresh_hosts, kill_tree, say, site
 
-# A banner comes when its task starts only if no task may turn out to be skipped on all hosts.
-BANNERS = {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"}
 DONE = re.compile(r"(ok|changed): \[")
 
 
@@ -50,7 +48,7 @@ def learn(inventory: Path) -> list[Task]:
     """Converge fresh hosts and return the tasks that did something, in order."""
     fresh_hosts(inventory)
     tasks: list[Task] = []
-    with site("learning the tasks", inventory, "learn", BANNERS) as run:
+    with site("learning the tasks", inventory, "learn") as run:
         for line in run.lines():
             if banner := TASK.match(line):
                 tasks.append(Task(len(tasks) + 1, banner[1], run.seconds))
@@ -79,7 +77,7 @@ def kill_at(moment: Moment, inventory: Path, log: str) -> None:
     """Converge fresh hosts, and kill the run at a moment."""
     fresh_hosts(inventory)
     banners = 0
-    with site("to be killed", inventory, log, BANNERS) as run:
+    with site("to be killed", inventory, log) as run:
         for line in run.lines():
             if not (banner := TASK.match(line)):
                 continue

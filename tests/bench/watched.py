@@ -116,6 +116,8 @@ def command(label: str, *argv: str | Path, log: str, environment: dict[str, str]
     # The programs of the virtual environment that this script runs in.
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     common = {"PATH": search, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    # Otherwise Ansible names a task not when it starts but when it turns out not to be skipped.
+    common["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
     with path.open("wb") as out:
         process = subprocess.Popen(
             [str(word) for word in argv],

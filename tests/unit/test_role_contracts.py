@@ -40,6 +40,7 @@ CLUSTER_WIDE = {
     "postgresql_management_networks",
     "postgresql_administrators",
     "postgresql_adopt",
+    "postgresql_journal_directory",
     "postgresql_allow_untested_platform",
 }
 SECRET = re.compile(r"(password|passphrase|secret)$")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from molecule.conftest import INVENTORY, ROOT, STATE
+from lab import INVENTORY, ROOT, STATE
 
 if TYPE_CHECKING:
-    from molecule.conftest import Lab
+    from lab import Lab
 
 SECRETS = yaml.safe_load((STATE / "secrets.yml").read_text())
 HOST = {

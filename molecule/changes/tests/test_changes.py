@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from molecule.conftest import Lab, Run
+    from lab import Lab, Run
 
 DATABASES = ["db1", "db2", "db3"]
 

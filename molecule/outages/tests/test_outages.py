@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from molecule.conftest import STATE
+from lab import STATE
 
 if TYPE_CHECKING:
-    from molecule.conftest import Lab
+    from lab import Lab
 
 FILE = "/etc/postgresql/16/main/conf.d/20-replication.conf"
 

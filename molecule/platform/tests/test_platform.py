@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from molecule.conftest import CHANGE, ROOT, STATE
+from lab import CHANGE, ROOT, STATE
 
 if TYPE_CHECKING:
-    from molecule.conftest import Lab
+    from lab import Lab
 
 DATABASES = ["db1", "db2", "db3"]
 STANDBYS = DATABASES[1:]
@@ -102,13 +102,14 @@ def test_an_administrator_logs_in_over_verified_tls(lab: Lab) -> None:
 def test_plaintext_is_refused_by_the_server(lab: Lab) -> None:
     outcome, words = as_dba(lab, "sslmode=disable")
     assert outcome == "refused"
-    assert words.count("no encryption") == 3
+    assert "no pg_hba.conf entry" in words
+    assert "no encryption" in words
 
 
 def test_a_superuser_is_refused_over_the_network(lab: Lab) -> None:
     outcome, words = as_dba(lab, "sslmode=verify-full", user="postgres")
     assert outcome == "refused"
-    assert words.count("pg_hba.conf rejects connection") == 3
+    assert "pg_hba.conf rejects connection" in words
 
 
 @pytest.mark.parametrize("host", DATABASES)
