@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,8 @@ def command(label: str, *argv: str | Path, log: str, environment: dict[str, str]
     path = LOGS / f"{log}.log"
     # The programs of the virtual environment that this script runs in.
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    if not shutil.which(argv[0], path=search):
+        raise BenchError(f"{argv[0]} is not on PATH: use make bench, or put .venv/bin first on PATH")
     common = {"PATH": search, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     # Otherwise Ansible names a task not when it starts but when it turns out not to be skipped.
     common["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
@@ -212,13 +215,14 @@ def bench(inventory: Path, keep: bool) -> Iterator[None]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        yield
+        try:
+            yield
+        finally:
+            if not keep:
+                remove_hosts(inventory)
     except BenchError as error:
         say(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)
-    finally:
-        if not keep:
-            remove_hosts(inventory)
