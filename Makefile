@@ -19,7 +19,8 @@ help: ## List the targets
 .PHONY: demo
 demo: hosts-ready $(run) ## Start four hosts on this machine and converge the platform on them
 	ansible-playbook -i inventories/demo molecule/shared/create.yml
-	ansible-playbook -i inventories/demo site.yml
+	ansible-playbook -i inventories/demo site.yml | tee .demo/site.log
+	@tests/hosts/demo-screen .demo/site.log
 
 .PHONY: demo-down
 demo-down: $(run) ## Remove the demo: hosts, network, keys, passwords
@@ -47,6 +48,14 @@ unit: $(test) ## Run the unit tests
 molecule: hosts-ready $(test) ## Run every molecule scenario on hosts of their own
 	molecule destroy --no-command-borders --scenario-name default
 	molecule test --no-command-borders --all
+
+.PHONY: test-faults
+test-faults: hosts-ready $(run) ## Kill twenty fresh runs at random tasks (half an hour, not part of test)
+	tests/bench/kill_converge --rounds 20
+
+.PHONY: bench
+bench: hosts-ready $(run) ## Measure the collection against the floor (ten minutes, on a quiet machine)
+	tests/bench/run --fresh 2.0 --again 0.35 --module-runs 12
 
 ##@ What they need
 

@@ -7,6 +7,7 @@ Runs on every host, on the controller alone; the first member that the play reac
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         decision = play.registered(play.host, _play.DECISION)
         picture, topology = _pictures(play, decision)
         findings = _verify.verify(picture, topology)
-        screen = _summary.screen(picture, decision["members"], findings, play.cluster["version"])
+        screen = _summary.screen(picture, decision["members"], findings, play.cluster["version"], _client(play))
         DISPLAY.display("\n" + "\n".join([*lines, "", *screen]) + "\n")
         errors = [_summary.line(finding) for finding in findings if finding.severity == ERROR]
         return result | ({"failed": True, "msg": "\n".join(errors)} if errors else {})
@@ -74,3 +75,11 @@ def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, 
         now=time.time(),
     )
     return picture, topology
+
+
+def _client(play: _play.Play) -> dict[str, str]:
+    """Return who may connect, and the file of the CA on the controller."""
+    own = play.own
+    authority = own["postgresql_certificates_provided"]["ca"] or f"{own['postgresql_certificates_ca_directory']}/ca.crt"
+    users = play.cluster["administrators"]
+    return {**({"user": users[0]} if users else {}), "sslrootcert": os.path.normpath(authority)}

@@ -184,6 +184,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale": first.get("postgresql_server_locale"),
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
+        "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
             {
                 "name": member.name,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, member_name
 from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
 
 Json = Mapping[str, Any]
@@ -28,37 +28,48 @@ def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]
     return lines
 
 
-def screen(picture: Picture, members: Sequence[Json], findings: Sequence[Finding], version: str) -> list[str]:
-    """Return the topology as a table, the connection string, and the findings."""
+def screen(
+    picture: Picture, members: Sequence[Json], findings: Sequence[Finding], version: str, client: Mapping[str, str]
+) -> list[str]:
+    """Return the topology as a table, the connection string, and the findings.
+
+    Args:
+        picture: what was seen.
+        members: the members with their addresses.
+        findings: what the operator should know, the worst first.
+        version: major version.
+        client: keywords of the connection string that name a user and the CA's file on the controller.
+    """
     head = f"PostgreSQL {version}, cluster {picture.cluster}, durability {picture.durability}"
     lines = [head, "", *_table([HEADINGS, *(_row(picture, member) for member in members)])]
     if picture.server(picture.primary):
-        lines += ["", "Connect over TLS from the networks that the inventory names:", f"  {conninfo(members)}"]
+        connect = f'  psql "{conninfo(members, client)}"'
+        lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
     lines += ["", *_findings(findings)]
     return lines
 
 
-def conninfo(members: Sequence[Json]) -> str:
+def conninfo(members: Sequence[Json], client: Mapping[str, str]) -> str:
     """Return a connection string that finds the primary wherever it is."""
-    databases = [member for member in members if "database" in member["duties"]]
-    hosts = ",".join(member["name"] if _is_ip(member["address"]) else member["address"] for member in databases)
-    parts = [f"host={hosts}"]
-    # The names are those of the certificates; the addresses spare the client a name service that knows them.
-    if all(_is_ip(member["address"]) for member in databases):
-        parts.append("hostaddr=" + ",".join(member["address"] for member in databases))
-    parts += [
-        f"port={databases[0]['port']}",
-        "dbname=postgres",
-        "sslmode=verify-full",
-        "target_session_attrs=read-write",
-    ]
-    return " ".join(parts)
+    databases = [member for member in members if DATABASE in member["duties"] and member["address"]]
+    named = all(_is_ip(member["address"]) for member in databases)
+    keywords = {
+        "host": ",".join(member["name"] if named else member["address"] for member in databases),
+        # The names are those of the certificates; the addresses spare the client a name service that knows them.
+        **({"hostaddr": ",".join(member["address"] for member in databases)} if named else {}),
+        "port": databases[0]["port"],
+        "dbname": "postgres",
+        **client,
+        "sslmode": "verify-full",
+        "target_session_attrs": "read-write",
+    }
+    return " ".join(f"{name}={value}" for name, value in keywords.items())
 
 
 def _row(picture: Picture, member: Json) -> tuple[str, ...]:
     name = member["name"]
     place = " ".join(filter(None, (member["region"], member["zone"])))
-    if "database" not in member["duties"]:
+    if DATABASE not in member["duties"]:
         return (name, ", ".join(member["duties"]), place, "", "", "", "")
     server = picture.server(name)
     if server is None:
