@@ -31,6 +31,7 @@ REPLICATOR = "replicator"
 RECORDERS = {DATABASE, "repository"}
 # A WAL sender or receiver that hears nothing for so long counts as dead; another region is farther away.
 TIMEOUT, DISTANT_TIMEOUT = "6s", "30s"
+SYNCHRONOUS_SET = "synchronous_standby_names"
 RECEIVER_TIMEOUT = "wal_receiver_timeout"
 
 
@@ -205,15 +206,22 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             or unit.get("needs_daemon_reload")
             or (server and not unit.get("enabled"))
         ),
-        "accounts_needed": bool(
-            action in {BOOTSTRAP, ADOPT} or REPLICATOR not in server.get("roles", {REPLICATOR: {}})
-        ),
+        "accounts_needed": _accounts_needed(given, action),
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,
         "watch_running": unit.get("watch", {}).get("active") == "active",
+        # A standby that was primary once keeps a set, and would make commits wait for it when it is promoted.
+        "set_is_stale": bool(server and server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"]),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
     }
+
+
+def _accounts_needed(given: Given, action: str) -> bool:
+    """Say whether the role that standbys log in as may be missing; what a stopped server holds is not seen."""
+    server = given.seen.get("server") or {}
+    replicated = len(facts(given).databases) > 1
+    return action in {BOOTSTRAP, START, ADOPT} or (replicated and REPLICATOR not in server.get("roles", {REPLICATOR}))
 
 
 def _missing_packages(given: Given) -> list[str]:
@@ -250,14 +258,14 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             and (host.action not in {NONE, BOOTSTRAP} or databases[name].member_name in topology.slots.create)
         ]
     enter = sorted({*decided.enters, *coming} - set(decided.names))
-    wanted = sorted({*decided.names, *enter})
+    wanted = sorted({*decided.keep, *enter})
     clock = (given.observed.get(primary or "") or {}).get("clock", {})
     moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
     entry = {"time": moment, "event": "synchronous set", "from": decided.live, "by": "site"}
     return {
         **asdict(decided),
         "act": decided.changed or bool(enter),
-        "keep": [name for name in decided.names if name not in decided.enters],
+        "keep": list(decided.keep),
         "enter": sorted({*decided.enters, *enter}),
         "weakens": decided.weakened,
         "entry": entry | {"to": wanted},

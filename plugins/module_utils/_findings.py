@@ -67,7 +67,7 @@ def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Findi
     if primary is None:
         return [
             Finding(
-                ERROR,
+                ERROR if picture.hosts else WARNING,
                 "",
                 f"The primary is not known: {reason}.",
                 "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "

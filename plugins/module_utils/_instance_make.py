@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -100,7 +101,8 @@ def clone(instance: Instance, conninfo: str, slot: str, patience: float) -> Clon
     if _present(instance):
         return CloneState(finished=True)
     unit = clone_unit(instance)
-    if _unit_state(unit) not in RUNNING:
+    if _unit_state(unit) not in RUNNING or not _observe_instance.beside(instance).exists():
+        _forget(unit)
         _clear(instance)
         _make_parents(instance)
         _start_copy(instance, unit, conninfo, slot)
@@ -153,6 +155,13 @@ def _start_copy(instance: Instance, unit: str, conninfo: str, slot: str) -> None
     )
 
 
+def _forget(unit: str) -> None:
+    """Make room for a new unit of that name: systemd keeps one that failed, or ended, while nobody looked."""
+    # As a pattern the name is no error when systemd has not loaded the unit.
+    run(["systemctl", "stop", f"{unit}*"])
+    run(["systemctl", "reset-failed", f"{unit}*"])
+
+
 def _unit_state(unit: str) -> str:
     return run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip()
 
@@ -202,4 +211,10 @@ def _finish(instance: Instance) -> None:
 
 
 def _size(directory: Path) -> int:
-    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(directory) for name in names)
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            # The copy goes on meanwhile, and renames files.
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(folder) / name).lstat().st_size
+    return total

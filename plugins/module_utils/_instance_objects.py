@@ -91,12 +91,14 @@ def synchronous(
     Args:
         instance: the primary.
         keep: member names that stay in the set, streaming or not.
-        enter: candidates, each of which enters once it streams.
+        enter: candidates, each of which enters once it streams; while none of them does, the set stays as it is.
         wait: seconds to wait for all of them to stream.
         check_mode: only say what would change, taking it that they will stream.
     """
     current = _current_set(instance) if _answers(instance, check_mode) else ""
     ready = list(enter) if check_mode else _streaming(instance, enter, wait)
+    if enter and not ready:
+        return []
     names = sorted({*keep, *ready})
     wanted = "ANY 1 ({})".format(", ".join(map(identifier, names))) if names else ""
     if current == wanted:

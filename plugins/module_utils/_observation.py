@@ -161,14 +161,19 @@ class Observation:
         )
 
     @property
+    def is_active(self) -> bool:
+        """Its service runs, whether the server answers or not."""
+        return self.server is not None or self.unit.active in BUSY_STATES
+
+    @property
     def is_empty(self) -> bool:
-        """Nothing would be overwritten by a new cluster or a clone."""
-        return self.data.state in {"absent", "empty"} and self.server is None and self.control is None
+        """There is no cluster: nothing is overwritten by a new one or a clone, and none runs from elsewhere."""
+        return self.data.state in {"absent", "empty"} and self.control is None and not self.is_active
 
     @property
     def has_foreign_files(self) -> bool:
-        """The data directory holds files that are no cluster."""
-        return self.data.state == "foreign" and self.server is None
+        """The data directory holds files that are no cluster, and none runs from elsewhere."""
+        return self.data.state == "foreign" and not self.is_active
 
     @property
     def holds_data(self) -> bool:
@@ -214,7 +219,7 @@ class Observation:
     @property
     def is_starting(self) -> bool:
         """Its service runs, or is about to, though no server answers."""
-        return self.is_stopped and self.unit.active in BUSY_STATES
+        return self.is_stopped and self.is_active
 
     @property
     def system_identifier(self) -> str:

@@ -47,8 +47,11 @@ def libc() -> str:
 def packages() -> dict[str, str]:
     """Return the versions of the installed packages that the platform is made of."""
     command = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}|${Package}|${Version}\n", *PACKAGES]
-    # Status 1 says that a pattern matched nothing, which is an answer.
-    listed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout
+    try:
+        # Status 1 says that a pattern matched nothing, which is an answer.
+        listed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout
+    except FileNotFoundError:
+        return {}  # another distribution, which the decision refuses by its name
     rows = (line.split("|") for line in listed.splitlines())
     return {name: version for state, name, version in rows if state.startswith("ii")}
 
@@ -60,7 +63,7 @@ def disks(places: dict[str, Path]) -> dict[str, dict[str, Any]]:
 
 def unit(instance: Instance) -> dict[str, Any]:
     """Return the state of the instance's unit, of the one that clones it, and of the watch over its set."""
-    properties = "ActiveState,UnitFileState,LoadState,NRestarts,NeedDaemonReload,ActiveEnterTimestampMonotonic"
+    properties = "ActiveState,UnitFileState,LoadState,NRestarts,NeedDaemonReload"
     try:
         units = [instance.unit, clone_unit(instance), watch_unit(instance)]
         shown = run(["systemctl", "show", f"--property={properties}", *units])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import parse_lsn
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -22,6 +23,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 
 SETTING = re.compile(r"^\s*([a-z_][\w.]*)\s*=?\s*'?(.*?)'?\s*$", re.IGNORECASE)
 HISTORY = re.compile(r"^(\d+)\s+([0-9A-F]+/[0-9A-F]+)\s", re.IGNORECASE)
+SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
 CONTROL_FIELDS = {
     "Database system identifier": "system_identifier",
     "Database cluster state": "state",
@@ -86,6 +88,8 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
         answer: dict[str, Any] = query_json(instance, _observe_sql.OBSERVE)
     except CommandError as error:
         return None, str(error)
+    if answer["in_recovery"]:
+        answer["timeline"] = max(answer["timeline"], _written_timeline(instance, answer))
     answer["history"] = _history(instance, int(answer["timeline"]))
     answer["archiver"]["waiting"] = _waiting_for_archive(instance)
     return answer, None
@@ -130,6 +134,19 @@ def _history(instance: Instance, timeline: int) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
     return [{"timeline": int(found[1]), "switch_lsn": found[2]} for line in lines if (found := HISTORY.match(line))]
+
+
+def _written_timeline(instance: Instance, answer: dict[str, Any]) -> int:
+    """Return the timeline of the newest WAL file that a standby has replayed from.
+
+    A standby whose receiver is down and that has made no restartpoint since a switch says it nowhere else.
+    """
+    segments_a_log = 0x1_0000_0000 // int(answer["segment_bytes"])
+    replayed = parse_lsn(answer["lsn"]) // int(answer["segment_bytes"])
+    files = (SEGMENT.fullmatch(name) for name in os.listdir(instance.data_directory / "pg_wal"))
+    written = [(int(found[1], 16), int(found[2], 16) * segments_a_log + int(found[3], 16)) for found in files if found]
+    # Files beyond that are recycled ones, made ahead under the name of whatever timeline was current.
+    return max((timeline for timeline, segment in written if segment <= replayed), default=0)
 
 
 def _waiting_for_archive(instance: Instance) -> int:

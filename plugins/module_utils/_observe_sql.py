@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 # A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
-# the name of its current WAL file; a standby's from whatever of its receiver and control data is ahead.
+# the name of its current WAL file; a standby's from whatever of its receiver, its control data and its WAL files (which
+# only the host sees) is ahead.
 OBSERVE = r"""
 WITH state AS MATERIALIZED (
   SELECT pg_is_in_recovery() AS in_recovery
@@ -27,6 +28,7 @@ SELECT json_build_object(
   'in_recovery', in_recovery,
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'timeline', timeline,
+  'segment_bytes', (SELECT bytes_per_wal_segment FROM pg_control_init()),
   'lsn', lsn,
   'receive_lsn', CASE WHEN in_recovery THEN pg_last_wal_receive_lsn() END,
   'flush_lsn', flush_lsn,

@@ -55,8 +55,8 @@ def _refused(*refusals: str) -> Choice:
 
 def _two_primaries(picture: Picture, names: list[str]) -> str:
     return (
-        f"{len(names)} hosts run as primary: {_described(picture, names)}. Decide whose writes are kept; on the other, "
-        f"run systemctl mask --now {picture.cluster.service}, then the playbook rejoin_standby for it."
+        f"{len(names)} hosts run as primary: {_described(picture, names)}. Decide whose writes are kept; on "
+        f"every other one run systemctl mask --now {picture.cluster.service}, then the playbook rejoin_standby for it."
     )
 
 
@@ -132,7 +132,7 @@ def _of_a_stopped_cluster(picture: Picture) -> Choice:
         )
     if len(stopped) > 1:
         return _refused(
-            f"No host runs, and {len(stopped)} were primary when they stopped: {_described(picture, stopped)}. "
+            f"No host runs as the primary, and {len(stopped)} were when they stopped: {_described(picture, stopped)}. "
             f"Run systemctl start {cluster.service} on the one whose writes are kept, then site.yml again."
         )
     return _of_a_lone_stopped_primary(picture, stopped[0])

@@ -68,8 +68,8 @@ def old_tls(address: str, port: int) -> Answer:
 
 def current_tls(address: str, port: int, name: str, ca_file: str) -> Answer:
     """Shake hands as a careful client does; without it the two refusals above could be those of a broken port."""
-    context = ssl.create_default_context(cafile=ca_file)
     try:
+        context = ssl.create_default_context(cafile=ca_file)
         with socket.create_connection((address, port), LIMIT) as connection:
             if not _accepts_tls(connection):
                 return Answer(False, "it does not speak TLS")

@@ -112,10 +112,10 @@ def _of_versions(picture: Picture) -> list[str]:
 
 def _of_misplaced_data(picture: Picture) -> list[str]:
     return [
-        f"{name}: {picture.cluster.service} answers, but {seen.data.directory} holds no cluster. "
-        "Write the directory that it runs from as postgresql_server_data_directory."
+        f"{name}: {picture.cluster.service} runs, but {seen.data.directory} holds no cluster. "
+        "Write the directory that it runs from as postgresql_server_data_directory; if that is gone, stop the service."
         for name, seen in picture.hosts.items()
-        if seen.server is not None and seen.data.state != "cluster"
+        if seen.is_active and seen.data.state != "cluster"
     ]
 
 

@@ -17,8 +17,17 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._topology imp
 
 Json = Mapping[str, Any]
 
-# pg_settings shows these as they are on the connection that asks, and that is the local socket.
-OF_A_CONNECTION = {"tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout"}
+# pg_settings shows these as they are on the connection that asks: over the local socket, with options of ours.
+OF_A_CONNECTION = {
+    "application_name",
+    "lock_timeout",
+    "statement_timeout",
+    "synchronous_commit",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+}
 DAY = 86400
 EXPIRY_WARNING_DAYS = 14
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
@@ -107,11 +116,11 @@ def _files(host: str, server: Json) -> Iterator[Finding]:
 def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
     running, version = server["settings"], server["version"].split(".")[0]
     for name, wanted in picture.wanted.get(host, {}).items():
-        found = running.get(name)
+        found = running.get(name) or _by_default(name, version)
         if found is None or name in OF_A_CONNECTION:
             continue
         value = with_unit(found)
-        if _parameters.same_value(name, unquoted(wanted), value, version):
+        if _parameters.same_value(name, wanted, value, version):
             continue
         if found["pending_restart"]:
             why = picture.held.get(host, "postgresql_server_restart is false")
@@ -123,10 +132,16 @@ def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
             yield Finding(ERROR, host, text, "Remove what overrides it, then run site.")
 
 
-def unquoted(line: str) -> str:
-    """Return the value that a line of postgresql.conf writes in quotes."""
-    quoted = len(line) >= 2 and line[0] == line[-1] == "'"
-    return line[1:-1].replace("''", "'") if quoted else line
+def _by_default(name: str, version: str) -> Json | None:
+    """Return what a server runs with that was not seen: an observation leaves out what no file sets.
+
+    It leaves out the parameters of a library that is not loaded as well, so these are not judged.
+    """
+    known = None if "." in name else _parameters.catalogue(version).get(name)
+    if known is None:
+        return None
+    unsaid = {"source": "default", "sourcefile": None, "pending_restart": False}
+    return {"value": known.default, "unit": known.unit, **unsaid}
 
 
 def with_unit(found: Json) -> str:

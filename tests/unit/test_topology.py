@@ -66,8 +66,8 @@ LIVE_PRIMARY = [
             "primary": None,
             "refusals": [
                 "2 hosts run as primary: db1 (timeline 1, LSN 0/5000000) and db2 (timeline 2, LSN 0/6000028). "
-                "Decide whose writes are kept; on the other, run systemctl mask --now postgresql@16-main, then the "
-                "playbook rejoin_standby for it."
+                "Decide whose writes are kept; on every other one run systemctl mask --now postgresql@16-main, "
+                "then the playbook rejoin_standby for it."
             ],
             "hosts": dict.fromkeys(("db1", "db2", "db3"), "unknown none None"),
         },
@@ -171,7 +171,7 @@ STOPPED_CLUSTER = [
         healthy(db1=stopped(), db2=stopped("in production", timeline=2)),
         {
             "refusals": [
-                "No host runs, and 2 were primary when they stopped: db1 (timeline 1, LSN 0/5000028) and db2 "
+                "No host runs as the primary, and 2 were when they stopped: db1 (timeline 1, LSN 0/5000028) and db2 "
                 "(timeline 2, LSN 0/5000028). Run systemctl start postgresql@16-main on the one whose writes are "
                 "kept, then site.yml again."
             ]

@@ -110,7 +110,7 @@ NEW_CLUSTER = [
                 UNSEEN["db1"],
                 UNSEEN["db2"],
                 UNSEEN["db3"],
-                "error : The primary is not known: no observed host holds a cluster, and the initial primary db1 was "
+                "warning : The primary is not known: no observed host holds a cluster, and the initial primary db1 was "
                 "not observed.",
             ],
             "left": ["db1: not observed", "db2: not observed", "db3: not observed"],

@@ -185,11 +185,24 @@ IDENTIFIERS = [
         {"db1": primary(data={"state": "absent", "version": None})},
         {
             "refusals": [
-                f"db1: postgresql@16-main answers, but {DIRECTORY} holds no cluster. Write the directory that it "
-                "runs from as postgresql_server_data_directory."
+                f"db1: postgresql@16-main runs, but {DIRECTORY} holds no cluster. Write the directory that it runs "
+                "from as postgresql_server_data_directory; if that is gone, stop the service."
             ],
         },
         ALONE,
+    ),
+    Situation(
+        "a server that does not answer runs from another directory",
+        healthy(db3=empty(unit={"active": "active"})),
+        {
+            "primary": "db1",
+            "refusals": [
+                f"db3: postgresql@16-main runs, but {DIRECTORY} holds no cluster. Write the directory that it runs "
+                "from as postgresql_server_data_directory; if that is gone, stop the service.",
+                "db3 is starting and would be a second primary beside db1. Run systemctl mask --now "
+                "postgresql@16-main on db3, then the playbook rejoin_standby for it.",
+            ],
+        },
     ),
 ]
 

@@ -114,6 +114,7 @@ def test_a_primary_that_was_moved_by_hand_stays_where_it_is(lab: Lab) -> None:
     assert "db2 is the primary, not the initial primary db1." in run.output
     assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "f"
     assert {change for change in run.changes if "newer than its last load" not in change} == {
+        'db1: synchronous_standby_names 16/main: ANY 1 ("db2") -> empty',
         "db1: slot db2: present -> absent",
         "db1: slot db3: present -> absent",
         "db2: slot db1: absent -> present",

@@ -50,10 +50,12 @@ def change(version: str, cluster: str, port: str, *members: str) -> None:
 def watch(version: str, cluster: str, port: str, patience: str, *candidates: str) -> None:
     """Look once, and empty or restore the set when it is time."""
     state = json.loads(psql(version, port, STATE))
+    missed = Path("/run/steadfast") / f"no-candidate-{version}-{cluster}"
     if state["recovery"]:
+        # What was counted when it was the primary does not count once it is the primary again.
+        missed.unlink(missing_ok=True)
         return
     streaming = sorted(set(candidates) & set(state["streaming"]))
-    missed = Path("/run/steadfast") / f"no-candidate-{version}-{cluster}"
     if streaming:
         missed.unlink(missing_ok=True)
         if not state["set"]:
