@@ -257,8 +257,7 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             if databases[name].is_candidate_for(databases[primary])
             and (host.action not in {NONE, BOOTSTRAP} or databases[name].member_name in topology.slots.create)
         ]
-    enter = sorted({*decided.enters, *coming} - set(decided.names))
-    wanted = sorted({*decided.keep, *enter})
+    enter = sorted({*decided.enters, *(set(coming) - set(decided.names))})
     clock = (given.observed.get(primary or "") or {}).get("clock", {})
     moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
     entry = {"time": moment, "event": "synchronous set", "from": decided.live, "by": "site"}
@@ -266,9 +265,9 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         **asdict(decided),
         "act": decided.changed or bool(enter),
         "keep": list(decided.keep),
-        "enter": sorted({*decided.enters, *enter}),
+        "enter": enter,
         "weakens": decided.weakened,
-        "entry": entry | {"to": wanted},
+        "entry": entry | {"to": sorted({*decided.keep, *enter})},
         "relax_entry": entry | {"to": [], "by": "relax_synchronous"},
     }
 

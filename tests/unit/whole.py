@@ -1,0 +1,176 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A platform as the decision of a host and the verification read it: all that instance_info and preflight return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import situations
+from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
+
+GIB = 1 << 30
+DAY = 86400
+NOW = 1_790_000_000.0
+MINIMA = {
+    "max_connections": "200",
+    "max_locks_per_transaction": "128",
+    "max_prepared_transactions": "0",
+    "max_wal_senders": "10",
+    "max_worker_processes": "32",
+}
+DEBIAN_13 = {
+    "tested": True,
+    "distribution_postgresql": "17",
+    "packages": ["postgresql-{version}", "postgresql-client-{version}"],
+}
+PLATFORMS = {"debian_12": DEBIAN_13 | {"tested": False, "distribution_postgresql": "15"}, "debian_13": DEBIAN_13}
+ROLES = {
+    "postgres": {"superuser": True, "replication": True, "login": True},
+    "replicator": {"superuser": False, "replication": True, "login": True},
+}
+
+
+def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str, Any]:
+    """A member as preflight returns it."""
+    return {
+        "name": name,
+        "member_name": name.replace("-", "_"),
+        "duties": ["database", "pooler"],
+        "region": region,
+        "zone": zone,
+        "address": "",
+        "parameters": {},
+        "memory": "",
+        "storage": "",
+        "workload": "mixed",
+        "package_source": "pgdg",
+        "allow_untested_platform": False,
+        **more,
+    }
+
+
+DB1 = member("db1", "eu-west", "eu-west-1a")
+DB2 = member("db2", "eu-west", "eu-west-1b")
+DB3 = member("db3", "us-west", "us-west-2a")
+OPS1 = member("ops1", "eu-west", "eu-west-1a", duties=["repository", "migrations", "drill"])
+
+
+def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """A cluster as preflight returns it: three database hosts and a repository host, unless members are given."""
+    return {
+        "name": "main",
+        "version": "16",
+        "port": 5432,
+        "initial_primary": "db1",
+        "durability": "required",
+        "locale": "C.UTF-8",
+        "locale_provider": "libc",
+        "adopt": "",
+        "administrators": ["ada"],
+        "members": list(members or (DB1, DB2, DB3, OPS1)),
+        **changes,
+    }
+
+
+def own(**changes: Any) -> dict[str, Any]:
+    """The variables of a host that the decision looks at."""
+    return {
+        "postgresql_server_data_directory": "/var/lib/postgresql/16/main",
+        "postgresql_server_wal_directory": "",
+        "postgresql_server_listen_addresses": [],
+        "postgresql_server_preload_libraries": ["pg_stat_statements"],
+        "postgresql_server_parameters": {},
+        "postgresql_certificates_directory": "/etc/ssl/postgresql/main",
+        **changes,
+    }
+
+
+def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """A host of `situations` with all that is seen of it besides."""
+    address = situations.ADDRESSES[name]
+    whole = {
+        **seen,
+        "host": {
+            "distribution": "Debian",
+            "distribution_version": "13",
+            "cores": 2,
+            "memory_bytes": 8 * GIB,
+            "cgroup_memory_bytes": None,
+            "ipv4": address,
+            "ipv6": None,
+        },
+        "packages": {"postgresql-16": "16.14-1", "postgresql-client-16": "16.14-1"},
+        "stale": [],
+        "certificates": {"not_after": NOW + 300 * DAY, "key_matches": True, "ca_signed": True},
+    }
+    if "data" not in seen:
+        return whole
+    disk = {"mount": "/", "bytes": 100 * GIB, "available": 80 * GIB, "rotational": False}
+    whole["disks"] = {"data": disk, "wal": disk}
+    whole["unit"] = {"enabled": True, "needs_daemon_reload": False, "watch": {"active": "inactive"}} | seen["unit"]
+    if seen.get("server"):
+        whole["server"] = _server(seen["server"])
+    return whole
+
+
+def platform(hosts: Mapping[str, Any]) -> dict[str, Any]:
+    """The hosts of a situation; None stays unknown."""
+    return {name: seen and observed(name, seen) for name, seen in hosts.items()}
+
+
+def given(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: Any) -> Given:
+    """What a host decides upon; at rest unless hosts are given."""
+    return Given(
+        host=host,
+        cluster=changes.pop("cluster", None) or cluster(),
+        own=own(**changes.pop("own", {})),
+        observed=platform(situations.healthy() if hosts is None else hosts),
+        platforms=changes.pop("platforms", PLATFORMS),
+    )
+
+
+def setting(value: str, **changes: Any) -> dict[str, Any]:
+    """A setting as pg_settings shows it."""
+    return {
+        "value": value,
+        "unit": None,
+        "source": "configuration file",
+        "sourcefile": "/etc/postgresql/16/main/conf.d/10-server.conf",
+        "pending_restart": False,
+        **changes,
+    }
+
+
+def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: setting(value) for name, value in MINIMA.items()}
+    names = seen["settings"].get("synchronous_standby_names", {"value": ""})["value"]
+    settings["synchronous_standby_names"] = setting(names)
+    settings["archive_command"] = setting("/usr/bin/pgbackrest archive-push %p")
+    streams = {
+        name: {
+            "state": "streaming",
+            "sync_state": "quorum"
+            if f'"{name}"' in seen["settings"]["synchronous_standby_names"]["value"]
+            else "async",
+            "tls": "TLSv1.3",
+            "lag_bytes": 0,
+            "replay_lag_seconds": None,
+            **stream,
+        }
+        for name, stream in seen["replication"].items()
+    }
+    return {
+        "version": "16.14",
+        "file_errors": [],
+        "hba_errors": [],
+        "pending": {},
+        "weak_commits": [],
+        "roles": ROLES,
+        "database_bytes": 30_000_000,
+        "archiver": {"waiting": 0, "last_failed": None, "last_failed_at": None, "last_archived_at": NOW - 5},
+        **seen,
+        "replication": streams,
+        "settings": {name: setting(item["value"]) for name, item in seen["settings"].items()} | settings,
+    }
