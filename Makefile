@@ -40,8 +40,9 @@ lint: $(test) ## Check style and types: yamllint, ansible-lint, ruff, mypy
 	mypy -p ansible_collections.steadfast.postgresql.plugins
 
 .PHONY: unit
-unit: $(test) ## Run the unit tests
+unit: $(test) ## Run the unit tests, and break every decision about the topology to see one fail
 	pytest tests/unit
+	python tests/mutations.py
 
 # An interrupted run, perhaps that of another checkout, may have left hosts behind.
 .PHONY: molecule

@@ -15,7 +15,6 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform, _settings, _topology, _tuning
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
-    ASYNCHRONOUS,
     DATABASE,
     PREFERRED,
     Cluster,
@@ -247,23 +246,13 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     it is waited for, and enters then.
     """
     decided = topology.synchronous
-    primary = topology.primary
-    databases = facts(given).databases
-    coming: list[str] = []
-    if primary and given.cluster["durability"] != ASYNCHRONOUS:
-        coming = [
-            databases[name].member_name
-            for name, host in topology.hosts.items()
-            if databases[name].is_candidate_for(databases[primary])
-            and (host.action not in {NONE, BOOTSTRAP} or databases[name].member_name in topology.slots.create)
-        ]
-    enter = sorted({*decided.enters, *(set(coming) - set(decided.names))})
-    clock = (given.observed.get(primary or "") or {}).get("clock", {})
+    enter = sorted({*decided.enters, *decided.coming})
+    clock = (given.observed.get(topology.primary or "") or {}).get("clock", {})
     moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
     entry = {"time": moment, "event": "synchronous set", "from": decided.live, "by": "site"}
     return {
         **asdict(decided),
-        "act": decided.changed or bool(enter),
+        "act": decided.changed or bool(decided.coming),
         "keep": list(decided.keep),
         "enter": enter,
         "weakens": decided.weakened,

@@ -65,15 +65,7 @@ def of_unknown_members(picture: Picture) -> list[Finding]:
 def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Finding]:
     """Say that the primary is not known, or not the one that the inventory names first."""
     if primary is None:
-        return [
-            Finding(
-                ERROR if picture.hosts else WARNING,
-                "",
-                f"The primary is not known: {reason}.",
-                "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
-                "dead, run the playbook fail_over.",
-            )
-        ]
+        return [_unknown_primary(picture, reason)]
     first = picture.cluster.first_primary
     if primary == first:
         return []
@@ -85,6 +77,23 @@ def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Findi
             "That is in order: the initial primary counts only where no host holds a cluster.",
         )
     ]
+
+
+def _unknown_primary(picture: Picture, reason: str) -> Finding:
+    """Say that no primary is known; while a standby hears from one, it lives, and nothing is lost by waiting."""
+    hearing = [name for name, seen in picture.hosts.items() if seen.receives_on(seen.timeline)]
+    text = f"The primary is not known: {reason}."
+    if hearing:
+        verb = "stream" if len(hearing) > 1 else "streams"
+        advice = f"It lives, because {listed(hearing)} {verb} from it. Run site.yml with every database host."
+        return Finding(WARNING, "", text, advice)
+    return Finding(
+        ERROR if picture.hosts else WARNING,
+        "",
+        text,
+        "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
+        "dead, run the playbook fail_over.",
+    )
 
 
 def of_clocks(picture: Picture) -> list[Finding]:

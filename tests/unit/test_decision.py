@@ -453,3 +453,16 @@ def test_refusals_stand_in_one_list():
     given.observed["db3"]["host"] |= {"distribution_version": "12", "ipv4": "10.0.0.1"}
     refusals = _decision.decide(given)["refusals"]
     assert [text.split(":")[0] for text in refusals] == ["db3", "db1 and db3", "2 hosts run as primary"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "stale"),
+    [
+        pytest.param(healthy(), False, id="a standby with an empty set"),
+        pytest.param(healthy(db2=standby(settings={"synchronous_standby_names": 'ANY 1 ("db1")'})), True, id="former"),
+        pytest.param(healthy(db2=stopped_standby()), False, id="a stopped one does not tell"),
+    ],
+)
+def test_the_set_of_a_former_primary_is_stale(hosts, stale):
+    assert decide("db2", hosts)["self"]["set_is_stale"] is stale
+    assert decide("db1", hosts)["self"]["set_is_stale"] is False

@@ -635,6 +635,7 @@ def test_the_cluster_for_the_decision() -> None:
         "locale": "C.UTF-8",
         "locale_provider": "libc",
         "adopt": "7432100000000000000",
+        "administrators": [],
     }
     assert _preflight.resolve("main", members)["members"][0] == {
         "name": "db1",

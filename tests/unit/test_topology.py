@@ -229,12 +229,11 @@ STOPPED_CLUSTER = [
             "reason": "no observed host runs as the primary, and db1 may",
             "findings": [
                 UNSEEN["db1"],
-                "error : The primary is not known: no observed host runs as the primary, and db1 may.",
+                "warning : The primary is not known: no observed host runs as the primary, and db1 may.",
             ],
             "advice": [
                 "Nothing that depends on it was changed. Run site.yml again once it answers.",
-                "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
-                "dead, run the playbook fail_over.",
+                "It lives, because db2 and db3 stream from it. Run site.yml with every database host.",
             ],
             "left": [
                 "db1: not observed",
@@ -252,6 +251,11 @@ STOPPED_CLUSTER = [
             "findings": [
                 UNSEEN["db1"],
                 "error : The primary is not known: no observed host runs as the primary, and db1 may.",
+            ],
+            "advice": [
+                "Nothing that depends on it was changed. Run site.yml again once it answers.",
+                "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
+                "dead, run the playbook fail_over.",
             ],
             "left": ["db1: not observed", "db3: stays empty, because the primary is not known"],
             "hosts": {"db1": "unknown none None", "db2": "unknown start None", "db3": "unknown none None"},
