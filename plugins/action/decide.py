@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
+from ansible.utils.display import Display
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _summary, _verify
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
+DISPLAY = Display()
 PLATFORMS = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
 
 
@@ -38,8 +40,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         decision = _decision.decide(given)
         if not decision["refusals"]:
             return result | {"changed": False} | decision
+        if play.speaks(_play.OBSERVATION):
+            DISPLAY.display("\n" + "\n".join(_summary.topology(_picture(given, decision), decision["members"])) + "\n")
         return result | {"failed": True, "msg": play.refusal(decision["refusals"])}
 
     def _platforms(self) -> dict[str, Any]:
         """Return the data files of the distributions by their names."""
         return {path.stem: self._loader.load_from_file(str(path)) for path in sorted(PLATFORMS.glob("*.yml"))}
+
+
+def _picture(given: _decision.Given, decision: dict[str, Any]) -> _verify.Picture:
+    """Return what was seen, for the table that a refusal needs most."""
+    return _verify.Picture(
+        cluster=given.cluster["name"],
+        primary=decision["primary"],
+        durability=given.cluster["durability"],
+        databases=list(decision["addresses"]),
+        seen={host: seen for host, seen in given.observed.items() if seen},
+    )

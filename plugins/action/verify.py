@@ -15,11 +15,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _decision,
+    _settings,
     _summary,
     _topology,
+    _tuning,
     _verify,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 DISPLAY = Display()
@@ -42,7 +45,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         check_mode = bool(self._task.check_mode)
         changes = {host: list(play.changes(host)) for host in play.reached(_play.OUTCOME)}
         lines = _summary.changes(changes, check_mode)
-        if check_mode:
+        # What is still to be done would only show as errors; with nothing to do a check says how things are.
+        if check_mode and any(changes.values()):
             DISPLAY.display("\n" + "\n".join(lines) + "\n")
             return result
         decision = play.registered(play.host, _play.DECISION)
@@ -71,6 +75,7 @@ def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, 
             if (found := play.registered(host, _play.DECISION))
         },
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
+        shortages=_shortages(given),
         probes=[probe | {"source": host} for host in seen for probe in play.registered(host, PROBES).get("probes", [])],
         now=time.time(),
     )
@@ -83,3 +88,13 @@ def _client(play: _play.Play) -> dict[str, str]:
     authority = own["postgresql_certificates_provided"]["ca"] or f"{own['postgresql_certificates_ca_directory']}/ca.crt"
     users = play.cluster["administrators"]
     return {**({"user": users[0]} if users else {}), "sslrootcert": os.path.normpath(authority)}
+
+
+def _shortages(given: _decision.Given) -> dict[str, str]:
+    """Return which hosts' memory is too small for their connections, should all of them work at once."""
+    databases = [member for member in given.members if DATABASE in member["duties"] and given.observed[member["name"]]]
+    found = {
+        member["name"]: _tuning.shortage(_settings.tuning_inputs(member, given.cluster, given.observed))
+        for member in databases
+    }
+    return {host: text for host, text in found.items() if text}

@@ -23,6 +23,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation
 from ansible_collections.steadfast.postgresql.plugins.module_utils._restart import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import ADOPT, BOOTSTRAP, NONE, START
+from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Json = Mapping[str, Any]
 
@@ -247,9 +248,10 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     """
     decided = topology.synchronous
     enter = sorted({*decided.enters, *decided.coming})
+    live = sorted(StandbyNames.parse(decided.live).names)
     clock = (given.observed.get(topology.primary or "") or {}).get("clock", {})
     moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
-    entry = {"time": moment, "event": "synchronous set", "from": decided.live, "by": "site"}
+    entry = {"time": moment, "event": "synchronous set", "from": live, "by": "site"}
     return {
         **asdict(decided),
         "act": decided.changed or bool(decided.coming),

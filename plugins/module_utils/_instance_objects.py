@@ -98,8 +98,6 @@ def synchronous(
     current = _current_set(instance) if _answers(instance, check_mode) else ""
     ready = list(enter) if check_mode else _streaming(instance, enter, wait)
     if enter and not ready:
-        return []
-    if enter and not ready:
         return []  # who is in stays in until somebody else guards the commits
     names = sorted({*keep, *ready})
     wanted = "ANY 1 ({})".format(", ".join(map(identifier, names))) if names else ""

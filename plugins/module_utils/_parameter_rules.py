@@ -48,7 +48,7 @@ OWNED: Final[dict[str, str]] = {
 # Values that PostgreSQL takes and this platform does not: the values, why, what to write.
 _TLS = (frozenset({"TLSv1", "TLSv1.1"}), "would offer TLS below 1.2", "TLSv1.2 or TLSv1.3")
 _CORRUPTION = (frozenset({"on"}), "would hide corruption", "off, and set it in the one session that rescues data")
-_WAITS = "postgresql_replication_durability to change what is promised, or set it in a session or for a role"
+_WAITS = "postgresql_replication_durability to change what is promised, or set it in a session that can lose commits"
 REFUSED: Final[dict[str, tuple[frozenset[str], str, str]]] = {
     "allow_in_place_tablespaces": (frozenset({"on"}), "is for the tests of PostgreSQL itself", "off"),
     "data_sync_retry": (frozenset({"on"}), "can lose data after a failed flush", "off"),

@@ -41,12 +41,17 @@ def screen(
         client: keywords of the connection string that name a user and the CA's file on the controller.
     """
     head = f"PostgreSQL {version}, cluster {picture.cluster}, durability {picture.durability}"
-    lines = [head, "", *_table([HEADINGS, *(_row(picture, member) for member in members)])]
+    lines = [head, "", *topology(picture, members)]
     if picture.server(picture.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
     lines += ["", *_findings(findings)]
     return lines
+
+
+def topology(picture: Picture, members: Sequence[Json]) -> list[str]:
+    """Return who is who, as a table."""
+    return _table([HEADINGS, *(_row(picture, member) for member in members)])
 
 
 def conninfo(members: Sequence[Json], client: Mapping[str, str]) -> str:

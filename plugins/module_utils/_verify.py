@@ -30,6 +30,7 @@ OF_A_CONNECTION = {
 }
 DAY = 86400
 EXPIRY_WARNING_DAYS = 14
+LAG_WARNING_BYTES = 256 << 20
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
 
 
@@ -45,6 +46,7 @@ class Picture:
         seen: the last observation of each host that answered, by name.
         wanted: the settings that each such host was given, by host and name.
         held: why a host's restart was held back, by host.
+        shortages: hosts whose memory is too small for their connections, with what would fit.
         probes: answers to connection probes: source, target, probe, passed, words.
         now: epoch seconds.
     """
@@ -56,6 +58,7 @@ class Picture:
     seen: Mapping[str, Json]
     wanted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    shortages: Mapping[str, str] = field(default_factory=dict)
     probes: Sequence[Json] = ()
     now: float = 0.0
 
@@ -75,6 +78,7 @@ def verify(picture: Picture, decision: Decision) -> list[Finding]:
     for host in picture.databases:
         found += _host(picture, host)
     found += _primary(picture)
+    found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in picture.shortages.items()]
     found += _probes(picture)
     order = {ERROR: 0, WARNING: 1, INFO: 2}
     return sorted(found, key=lambda finding: order[finding.severity])
@@ -86,6 +90,8 @@ def _host(picture: Picture, host: str) -> Iterator[Finding]:
         return  # the topology's findings name it
     yield from _disks(host, seen)
     server = seen.get("server")
+    if server is None and seen["unit"]["masked"]:
+        return  # fenced, which the topology's findings say
     if server is None:
         why = seen.get("server_error") or "it does not run"
         text = f"No server answers on {host}: {why}."
@@ -182,6 +188,9 @@ def _standby(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
     if server["timeline"] != primary["timeline"]:
         text = f"{host} is on timeline {server['timeline']}, and {picture.primary} on {primary['timeline']}."
         yield Finding(ERROR, host, text, f"If it does not follow within a minute, run rejoin_standby for {host}.")
+    if int(stream["lag_bytes"] or 0) > LAG_WARNING_BYTES:
+        text = f"{host} is {int(stream['lag_bytes']) >> 20} MiB behind {picture.primary}."
+        yield Finding(WARNING, host, text, "Look at its load and at the network between them.")
     slot = primary["slots"].get(member)
     if slot is None or not slot["active"]:
         yield Finding(ERROR, host, f"{host} streams without its slot on {picture.primary}.", "Run site.")

@@ -152,6 +152,11 @@ finished:
   description: Whether the clone is complete.
   returned: when O(operation=clone)
   type: bool
+members:
+  description: Who is in the synchronous set after a change of it.
+  returned: when O(operation=synchronous)
+  type: list
+  elements: str
 lsn:
   description: Where the write ended in the WAL.
   returned: when O(operation=write_probe)
@@ -173,6 +178,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _instance_service,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Given = dict[str, Any]
 Result = dict[str, Any]
@@ -226,6 +232,13 @@ def reload(instance: Instance, given: Given, check_mode: bool) -> Result:
     return {"changes": changes, "pending": pending}
 
 
+def synchronous(instance: Instance, given: Given, check_mode: bool) -> Result:
+    """Set the synchronous standbys."""
+    changes = _instance_objects.synchronous(instance, given["keep"], given["enter"], given["wait"], check_mode)
+    members = [sorted(StandbyNames.parse(made["to"].replace("empty", "")).names) for made in changes]
+    return {"changes": changes, "members": members[0] if members else []}
+
+
 def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:
     """Wait for a write on a standby."""
     _instance_objects.await_replay(instance, given["lsn"], given["limit"])
@@ -253,9 +266,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "slots": lambda instance, given, check_mode: {
         "changes": _instance_objects.slots(instance, given["create"], given["drop"], check_mode)
     },
-    "synchronous": lambda instance, given, check_mode: {
-        "changes": _instance_objects.synchronous(instance, given["keep"], given["enter"], given["wait"], check_mode)
-    },
+    "synchronous": synchronous,
     "write_probe": lambda instance, _given, _check_mode: {
         "changes": [],
         "lsn": _instance_objects.write_probe(instance),

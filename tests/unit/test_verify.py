@@ -133,8 +133,14 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
         pytest.param(
             "db1",
             "server",
-            {"archiver": {"waiting": 3, "last_failed": "000000010000000000000007", "last_failed_at": 9.0}
-             | {"last_archived_at": 8.0}},
+            {
+                "archiver": {
+                    "waiting": 3,
+                    "last_failed": "000000010000000000000007",
+                    "last_failed_at": 9.0,
+                    "last_archived_at": 8.0,
+                }
+            },
             "error db1: Archiving fails on db1: 3 segments wait, last 000000010000000000000007. "
             "The server's log says why.",
             id="archive fails",
@@ -142,8 +148,14 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
         pytest.param(
             "db1",
             "server",
-            {"archiver": {"waiting": 1, "last_failed": "0000000100000000000000F7", "last_failed_at": 9.0}
-             | {"last_archived_at": None}},
+            {
+                "archiver": {
+                    "waiting": 1,
+                    "last_failed": "0000000100000000000000F7",
+                    "last_failed_at": 9.0,
+                    "last_archived_at": None,
+                }
+            },
             "error db1: Archiving fails on db1: 1 segments wait, last 0000000100000000000000F7. "
             "The server's log says why.",
             id="archive never worked",
@@ -151,13 +163,19 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
         pytest.param(
             "db1",
             "server",
-            {"archiver": {"waiting": 0, "last_failed": "000000010000000000000007", "last_failed_at": 8.0}
-             | {"last_archived_at": 9.0}},
+            {
+                "archiver": {
+                    "waiting": 0,
+                    "last_failed": "000000010000000000000007",
+                    "last_failed_at": 8.0,
+                    "last_archived_at": 9.0,
+                }
+            },
             None,
             id="archive works again",
         ),
     ],
-)  # fmt: skip
+)
 def test_findings_of_a_host(host, part, values, finding):
     given = at(host, part, **values)
     said = verified(given)
@@ -209,6 +227,25 @@ STREAM_ADVICE = "The server's log on db3 says what its WAL receiver meets."
 )
 def test_a_standby_that_does_not_stream_as_it_should(changes, finding):
     assert finding in judged(without(**changes))
+
+
+@pytest.mark.parametrize(("behind", "said"), [(256 << 20, False), ((256 << 20) + 1, True), (None, False)])
+def test_a_standby_that_lags(behind, said):
+    finding = "warning db3: db3 is 256 MiB behind db1. Look at its load and at the network between them."
+    found = judged(without(replication={"db3": {"state": "streaming", "lag_bytes": behind}}))
+    assert found == ([finding] if said else [])
+
+
+def test_a_fenced_host_is_named_once():
+    hosts = healthy(db3=situations.stopped_standby(unit={"masked": True}))
+    about = [text for text in judged(hosts) if text.split()[1] == "db3:"]
+    assert len(about) == 1
+    assert about[0].startswith("warning db3: db3 is fenced: its service is masked, so it is not started.")
+
+
+def test_memory_that_is_too_small():
+    text = "max_connections 200 do not fit into 512MB of memory; write 60 or less, or give the host more"
+    assert judged(healthy(), shortages={"db2": text}) == [f"warning db2: db2: {text}. "]
 
 
 def test_a_standby_that_is_not_connected():

@@ -17,7 +17,7 @@ MINIMA = {
     "max_connections": "200",
     "max_locks_per_transaction": "128",
     "max_prepared_transactions": "0",
-    "max_wal_senders": "10",
+    "max_wal_senders": "16",
     "max_worker_processes": "32",
 }
 DEBIAN_13 = {

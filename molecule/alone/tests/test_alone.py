@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-
 from lab import INVENTORY, ROOT, STATE
 
 if TYPE_CHECKING:

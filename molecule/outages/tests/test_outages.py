@@ -61,6 +61,20 @@ def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: L
     assert set(lab.playbook("site.yml").changed.values()) == {0}
 
 
+def test_preferred_durability_lets_commits_go_on_after_a_while_and_restores_the_set(lab: Lab) -> None:
+    preferred = ["-e", "postgresql_replication_durability=preferred", "-e", "postgresql_replication_preferred_after=3"]
+    lab.playbook("site.yml", *preferred)
+    lab.stop("db2")
+    assert insert("db1", 25).returncode == 0
+    assert lab.sql("db1", "SHOW synchronous_standby_names") == ""
+    lab.start("db2")
+    lab.wait(lambda: lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")', 60)
+    assert '"by": "watch"' in lab.shell("db1", "tail -1 /var/lib/steadfast/main/journal.jsonl")
+    lab.playbook("site.yml")
+    assert lab.shell("db1", "systemctl is-active steadfast-watch-16-main.timer", check=False) == "inactive"
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
 def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> None:
     lab.shell("db3", "rm /etc/postgresql/16/main/environment")
     lab.stop("db1")

@@ -1,0 +1,117 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What action plugins read of a play, and the line that shows a clone to live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.steadfast.postgresql.plugins.action.instance import progress
+from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
+
+MIB = 1 << 20
+CLUSTER = {"name": "main", "members": [{"name": "db1"}, {"name": "db2"}, {"name": "db3"}]}
+
+
+class Hostvars(dict):
+    """Variables by host, of hosts that are not templated."""
+
+    def raw_get(self, host: str) -> Any:
+        return self.get(host, {})
+
+
+def play(host: str = "db1", variables: Any = None, order: tuple[str, ...] = ("ops9", "db2", "db1", "db3")) -> Any:
+    return _play.Play(
+        {
+            "inventory_hostname": host,
+            "ansible_play_hosts_all": list(order),
+            "hostvars": Hostvars(variables or {}),
+            _play.PREFLIGHT: {"cluster": CLUSTER, "own": {"postgresql_port": 5432}},
+        }
+    )
+
+
+def saw(number: int = 1) -> dict[str, Any]:
+    return {_play.OBSERVATION: {"instance": {"number": number}}}
+
+
+UNREACHABLE = {_play.OBSERVATION: {"unreachable": True, "msg": "timed out"}}
+
+
+def test_the_cluster_and_its_members():
+    found = play()
+    assert (found.cluster, found.own, found.members) == (CLUSTER, {"postgresql_port": 5432}, ["db1", "db2", "db3"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "reached"),
+    [
+        pytest.param({}, [], id="nobody"),
+        pytest.param({"db1": saw(), "db2": saw(), "db3": saw()}, ["db2", "db1", "db3"], id="in the play's order"),
+        pytest.param({"db1": saw(), "db2": UNREACHABLE}, ["db1"], id="unreachable"),
+        pytest.param({"db1": saw(), "ops9": saw()}, ["db1"], id="another cluster"),
+        pytest.param({"db1": saw(), "db3": {_play.OBSERVATION: "text"}}, ["db1"], id="no result"),
+        pytest.param({"db1": saw(), "db2": {_play.OUTCOME: {"instance": {}}}}, ["db1"], id="another result"),
+    ],
+)
+def test_who_was_reached(variables, reached):
+    assert play(variables=variables).reached(_play.OBSERVATION) == reached
+    for host in ("db1", "db2", "db3"):
+        assert play(host, variables).speaks(_play.OBSERVATION) is (reached[:1] == [host])
+
+
+def test_a_host_outside_the_limit_is_not_reached():
+    variables = {"db1": saw(), "db2": saw()}
+    assert play(variables=variables, order=("db1",)).reached(_play.OBSERVATION) == ["db1"]
+
+
+def test_observations():
+    variables = {"db1": saw(1), "db2": UNREACHABLE, "ops9": saw(9)}
+    assert play(variables=variables).observations(_play.OBSERVATION) == {"db1": {"number": 1}, "db2": None, "db3": None}
+
+
+@pytest.mark.parametrize(("value", "found"), [({"a": 1}, {"a": 1}), ("text", {}), (None, {})])
+def test_registered(value, found):
+    assert (
+        play(variables={"db2": {"__postgresql_server_plan": value}}).registered("db2", "__postgresql_server_plan")
+        == found
+    )
+    assert play().registered("db2", "__postgresql_server_plan") == {}
+
+
+def test_changes():
+    variables = {
+        "db1": {
+            "__postgresql_server_files": {"changes": [1, 2]},
+            "another_role": {"changes": [3]},
+            "__postgresql_server_plan": {"phase": "none"},
+            "__postgresql_server_text": "changes",
+            "__postgresql_replication_slots": {"changes": [4]},
+        }
+    }
+    assert list(play(variables=variables).changes("db1")) == [1, 2, 4]
+    assert list(play(variables=variables).changes("db2")) == []
+
+
+def test_a_refusal_is_worded_once():
+    variables = {"db1": saw(), "db2": saw()}
+    assert play("db2", variables).refusal(["a: b", "c"]) == (
+        "Cluster main: refused, and nothing was changed.\n- a: b\n- c"
+    )
+    assert play("db1", variables).refusal(["a: b"]) == "Cluster main: refused; the reasons are at db2."
+
+
+@pytest.mark.parametrize(
+    ("done", "expected", "seconds", "text"),
+    [
+        (50 * MIB, 200 * MIB, 5.0, "db2: clone: 25 % of 200 MiB, 50 MiB, 10 MiB/s"),
+        (50 * MIB, 0, 5.0, "db2: clone: 50 MiB, 10 MiB/s"),
+        (0, 200 * MIB, 0.0, "db2: clone: 0 % of 200 MiB, 0 MiB, 0 MiB/s"),
+        # WAL comes on top of what the databases have.
+        (300 * MIB, 200 * MIB, 10.0, "db2: clone: 99 % of 200 MiB, 300 MiB, 30 MiB/s"),
+        (10 * MIB, 0, 0.0, "db2: clone: 10 MiB, 100 MiB/s"),
+    ],
+)
+def test_progress(done, expected, seconds, text):
+    assert progress("db2", done, expected, seconds) == text

@@ -1,0 +1,343 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Data directories that come into being, by programs that only look like PostgreSQL's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_make, _observe_instance, _postgres
+from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_make import CloneState
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+
+UNIT = "steadfast-clone-16-main.service"
+IDENTIFIER = "7300000000000000001"
+MADE = [change("instance", "16/main", "absent", "bootstrapped")]
+
+# They fill the directory that is given, as initdb and pg_basebackup do, and keep their arguments.
+FILL = """#!/bin/sh
+for argument in "$@"; do
+  echo "$argument" >> {root}/arguments
+  case $argument in
+    --pgdata=*) data=${{argument#--pgdata=}} ;;
+    --waldir=*) wal=${{argument#--waldir=}} ;;
+  esac
+done
+[ -z "$(ls -A "$data")" ] || {{ echo "directory \\"$data\\" exists but is not empty" >&2; exit 1; }}
+[ -z "$wal" ] || [ -z "$(ls -A "$wal")" ] || {{ echo "directory \\"$wal\\" exists but is not empty" >&2; exit 1; }}
+if [ -n "$wal" ]; then ln -s "$wal" "$data/pg_wal"; else mkdir "$data/pg_wal"; fi
+echo x > "$data/pg_wal/000000010000000000000001"
+[ ! -e {root}/interrupt ] || {{ echo "interrupted" >&2; exit 1; }}
+echo 16 > "$data/PG_VERSION"
+mkdir "$data/global"
+"""
+CONTROL = """#!/bin/sh
+[ -e "$1/global" ] || { echo "no pg_control" >&2; exit 1; }
+echo "Database system identifier:           7300000000000000001"
+echo "Database cluster state:               shut down"
+"""
+
+
+@dataclass
+class Systemd:
+    """Units as systemctl and systemd-run see them; a started unit runs its program at once."""
+
+    states: list[str]
+    log: str = "pg_basebackup: error: no room"
+    calls: list[list[str]] = field(default_factory=list)
+
+    def run(self, command, timeout=60, **options):
+        words = [os.fspath(word) for word in command]
+        if words[0] not in {"systemctl", "systemd-run", "journalctl"}:
+            return _postgres.run(command, timeout, **options)
+        self.calls.append(words)
+        if words[:2] == ["systemctl", "show"]:
+            return (self.states.pop(0) if len(self.states) > 1 else self.states[0]) + "\n"
+        if words[0] == "systemd-run":
+            _postgres.run(words[words.index("--") + 1 :])
+        return self.log if words[0] == "journalctl" else ""
+
+    def verbs(self) -> list[str]:
+        shown = [" ".join(words[:2]) if words[0] == "systemctl" else words[0] for words in self.calls]
+        return [verb for verb in shown if verb != "systemctl show"]
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    for name, text in {
+        "initdb": FILL.format(root=tmp_path),
+        "pg_basebackup": FILL.format(root=tmp_path),
+        "pg_controldata": CONTROL,
+    }.items():
+        (binaries / name).write_text(text)
+        (binaries / name).chmod(0o755)
+    monkeypatch.setattr(Instance, "binaries", binaries)
+    monkeypatch.setattr(_postgres, "STATE_DIRECTORY", tmp_path / "state")
+    monkeypatch.setattr(_instance_make, "run_as_owner", _postgres.run)
+    monkeypatch.setattr(_instance_make, "_give_to_owner", lambda path: None)
+    return Instance("16", "main", tmp_path / "postgresql" / "16" / "main", 5432)
+
+
+def with_wal(instance: Instance) -> Instance:
+    return replace(instance, wal_directory=instance.data_directory.parents[2] / "wal" / "main")
+
+
+def systemd(monkeypatch, *states: str) -> Systemd:
+    units = Systemd(list(states))
+    monkeypatch.setattr(_instance_make, "run", units.run)
+    return units
+
+
+def arguments(tmp_path: Path) -> list[str]:
+    return (tmp_path / "arguments").read_text().splitlines()
+
+
+def bootstrap(instance: Instance, check_mode: bool = False):
+    return _instance_make.bootstrap(instance, "C.UTF-8", "libc", check_mode)
+
+
+def clone(instance: Instance, patience: float = 5) -> CloneState:
+    return _instance_make.clone(instance, "host=db1 user=replicator", "db2", patience)
+
+
+def marker(instance: Instance):
+    return json.loads(instance.marker.read_text())
+
+
+def tree(place: Path) -> list[str]:
+    return sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+
+
+@pytest.mark.parametrize("present", [False, True], ids=["absent", "empty"])
+def test_bootstrap(instance, tmp_path, present):
+    if present:
+        instance.data_directory.mkdir(parents=True)
+    assert bootstrap(instance) == MADE
+    assert arguments(tmp_path) == [
+        f"--pgdata={instance.data_directory}.incomplete",
+        "--data-checksums",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--auth=reject",
+        "--auth-local=peer",
+    ]
+    assert marker(instance) == {"system_identifier": IDENTIFIER, "version": "16"}
+    assert (instance.data_directory / "PG_VERSION").exists()
+    assert not _observe_instance.beside(instance).exists()
+    assert instance.data_directory.stat().st_mode & 0o777 == 0o700
+    assert instance.data_directory.parent.stat().st_mode & 0o777 == 0o755
+    assert bootstrap(instance) == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "provider", "words"),
+    [
+        ("de_DE.UTF-8", "libc", ["--locale=de_DE.UTF-8"]),
+        ("de-DE", "icu", ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=de-DE"]),
+    ],
+)
+def test_locale(instance, tmp_path, locale, provider, words):
+    _instance_make.bootstrap(instance, locale, provider, False)
+    assert [word for word in arguments(tmp_path) if re.match("--(icu-)?locale", word)] == words
+
+
+def test_bootstrap_with_its_wal_elsewhere(instance, tmp_path):
+    instance = with_wal(instance)
+    bootstrap(instance)
+    assert f"--waldir={tmp_path}/wal/main" in arguments(tmp_path)
+    assert os.readlink(instance.data_directory / "pg_wal") == f"{tmp_path}/wal/main"
+    assert tree(tmp_path / "wal") == ["main", "main/000000010000000000000001"]
+
+
+@pytest.mark.parametrize("wal", [False, True], ids=["inside", "elsewhere"])
+def test_an_interrupted_bootstrap_is_repaired(instance, tmp_path, wal):
+    instance = with_wal(instance) if wal else instance
+    (tmp_path / "interrupt").touch()
+    with pytest.raises(CommandError, match="interrupted"):
+        bootstrap(instance)
+    assert not instance.data_directory.exists()
+    assert not instance.marker.exists()
+    (tmp_path / "interrupt").unlink()
+    assert bootstrap(instance) == MADE
+
+
+@pytest.mark.parametrize("present", ["absent", "cluster"])
+def test_check_mode_touches_nothing(instance, tmp_path, present):
+    if present == "cluster":
+        bootstrap(instance)
+    before = tree(tmp_path)
+    assert bootstrap(instance, check_mode=True) == (MADE if present == "absent" else [])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("make", [bootstrap, clone])
+def test_foreign_files_are_refused(instance, tmp_path, make):
+    instance.data_directory.mkdir(parents=True)
+    (instance.data_directory / "notes.txt").touch()
+    before = tree(tmp_path)
+    text = f"{instance.data_directory} holds files that are no PostgreSQL cluster; empty it first"
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        make(instance)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("make", [bootstrap, clone])
+def test_a_mount_point_is_refused(instance, monkeypatch, make):
+    instance.data_directory.mkdir(parents=True)
+    (instance.data_directory / "lost+found").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == instance.data_directory)
+    text = f"{instance.data_directory} is a mount point; name a folder inside it as data directory"
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        make(instance)
+
+
+def test_foreign_wal_is_left_alone(instance, tmp_path):
+    instance = with_wal(instance)
+    instance.wal_directory.mkdir(parents=True)
+    (instance.wal_directory / "000000010000000000000009").touch()
+    for _ in range(2):
+        with pytest.raises(CommandError, match="exists but is not empty"):
+            bootstrap(instance)
+    assert tree(instance.wal_directory) == ["000000010000000000000009"]
+
+
+def test_the_wal_of_another_is_left_alone(instance, tmp_path):
+    """Only what the attempt itself points to is cleared."""
+    instance = with_wal(instance)
+    instance.wal_directory.mkdir(parents=True)
+    (instance.wal_directory / "000000010000000000000009").touch()
+    beside = _observe_instance.beside(instance)
+    beside.mkdir(parents=True)
+    (beside / "pg_wal").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CommandError, match="exists but is not empty"):
+        bootstrap(instance)
+    assert tree(instance.wal_directory) == ["000000010000000000000009"]
+
+
+def test_the_marker_comes_before_the_rename(instance, monkeypatch):
+    def fail(path: Path, target: Path) -> None:
+        raise OSError(5, "killed here")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="killed here"):
+        bootstrap(instance)
+    assert marker(instance)["system_identifier"] == IDENTIFIER
+    assert _observe_instance.data(instance)["state"] == "absent"
+    monkeypatch.undo()
+
+
+def test_a_copy_without_control_data_does_not_count(instance, monkeypatch):
+    monkeypatch.setattr(_observe_instance, "control", lambda instance: None)
+    with pytest.raises(CommandError, match=r"^/.*/main\.incomplete has no control data$"):
+        bootstrap(instance)
+    assert not instance.data_directory.exists()
+    assert not instance.marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        (None, [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
+        ("8", [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
+        (IDENTIFIER, []),
+    ],
+)
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_adopt(instance, before, changes, check_mode):
+    if before:
+        _postgres.write_marker(instance, before)
+    assert _instance_make.adopt(instance, IDENTIFIER, check_mode) == changes
+    found = _observe_instance.marker(instance)
+    assert (found or {}).get("system_identifier") == (before if check_mode else IDENTIFIER)
+
+
+def test_clone(instance, tmp_path, monkeypatch):
+    units = systemd(monkeypatch, "inactive", "activating", "active")
+    assert clone(instance) == CloneState(finished=True)
+    assert arguments(tmp_path) == [
+        f"--pgdata={instance.data_directory}.incomplete",
+        "--dbname=host=db1 user=replicator",
+        "--slot=db2",
+        "--wal-method=stream",
+        "--checkpoint=fast",
+    ]
+    assert tree(instance.data_directory) == [
+        "PG_VERSION",
+        "global",
+        "pg_wal",
+        "pg_wal/000000010000000000000001",
+        "standby.signal",
+    ]
+    assert (instance.data_directory / "standby.signal").stat().st_mode & 0o777 == 0o600
+    assert marker(instance) == {"system_identifier": IDENTIFIER, "version": "16"}
+    assert units.verbs() == ["systemctl stop", "systemctl reset-failed", "systemd-run", "systemctl stop"]
+    started = next(words for words in units.calls if words[0] == "systemd-run")
+    assert {f"--unit={UNIT}", "--property=Type=oneshot", "--remain-after-exit", "--no-block", "--uid=postgres"} < set(
+        started
+    )
+    units.calls.clear()
+    assert clone(instance) == CloneState(finished=True)
+    assert units.calls == []
+
+
+def test_a_clone_that_takes_longer(instance, monkeypatch):
+    systemd(monkeypatch, "inactive", "activating")
+    state = clone(instance, patience=0)
+    assert (state.finished, state.bytes) == (False, len("x\n") + len("16\n"))
+    assert not instance.data_directory.exists()
+    again = systemd(monkeypatch, "activating", "active")
+    assert clone(instance) == CloneState(finished=True)
+    assert "systemd-run" not in again.verbs()
+
+
+def test_files_that_the_copy_renames_meanwhile(instance, monkeypatch):
+    systemd(monkeypatch, "inactive", "activating")
+    walked = os.walk
+
+    def walk(top: Path):
+        for folder, folders, names in walked(top):
+            yield folder, folders, [*names, "backup_manifest.tmp"]
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert clone(instance, patience=0).bytes == len("x\n") + len("16\n")
+
+
+def test_a_clone_that_fails(instance, monkeypatch):
+    units = systemd(monkeypatch, "inactive", "activating", "failed")
+    with pytest.raises(CommandError, match=r"^the clone of 16/main failed: pg_basebackup: error: no room$"):
+        clone(instance)
+    assert units.verbs()[-2:] == ["journalctl", "systemctl reset-failed"]
+    assert not instance.data_directory.exists()
+    systemd(monkeypatch, "inactive", "active")
+    assert clone(instance) == CloneState(finished=True)
+
+
+@pytest.mark.parametrize(
+    ("states", "left"),
+    [
+        pytest.param(["failed", "active"], True, id="it failed"),
+        pytest.param(["active", "active"], False, id="it ended, and its data was removed since"),
+    ],
+)
+def test_a_unit_that_nobody_looked_after_makes_room(instance, monkeypatch, states, left):
+    if left:
+        (_observe_instance.beside(instance) / "base").mkdir(parents=True)
+    units = systemd(monkeypatch, *states)
+    assert clone(instance) == CloneState(finished=True)
+    assert units.calls[1:3] == [["systemctl", "stop", f"{UNIT}*"], ["systemctl", "reset-failed", f"{UNIT}*"]]
+    assert units.verbs()[2] == "systemd-run"
+
+
+def test_the_clone_of_another_wal_directory(instance, tmp_path, monkeypatch):
+    instance = with_wal(instance)
+    systemd(monkeypatch, "inactive", "active")
+    clone(instance)
+    assert f"--waldir={tmp_path}/wal/main" in arguments(tmp_path)
+    assert tree(tmp_path / "wal") == ["main", "main/000000010000000000000001"]

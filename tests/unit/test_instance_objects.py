@@ -1,0 +1,300 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SQL for accounts, slots and the synchronous set, and the changes that are said of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _postgres, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+
+INSTANCE = Instance("16", "main", Path("/data"), 5433)
+PASSWORD = "correct horse"
+VERIFIER = _scram.verifier(PASSWORD, b"salt of a test")
+GROUPS = ["pg_monitor", "pg_signal_backend"]
+ADA = {"superuser": False, "login": True, "replication": False, "verifier": VERIFIER, "comment": "", "groups": GROUPS}
+REPLICATOR = {
+    "superuser": False,
+    "login": True,
+    "replication": True,
+    "verifier": None,
+    "comment": "",
+    "groups": [],
+}
+
+
+@dataclass
+class Server:
+    """Answers by statement, and what was run."""
+
+    answers: dict[str, Any]
+    fails: bool = False
+    ran: list[str] = field(default_factory=list)
+    programs: list[list[str]] = field(default_factory=list)
+
+    def query(self, instance, sql):
+        assert instance == INSTANCE
+        if self.fails:
+            raise CommandError("no server")
+        answer = self.answers.get(sql)
+        if isinstance(answer, list) and answer and isinstance(answer[0], list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if answer is None and sql != "SELECT 1":
+            self.ran.append(sql)
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    made = Server({})
+    monkeypatch.setattr(_instance_objects, "query", made.query)
+    monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
+    monkeypatch.setattr(_instance_objects, "run", made.programs.append)
+    monkeypatch.setattr(_scram, "verifier", lambda password, *more: VERIFIER if password == PASSWORD else "OTHER")
+    return made
+
+
+def account(**changes: Any) -> dict[str, Any]:
+    return {"name": "ada", "password": PASSWORD, "comment": None, **changes}
+
+
+NEW = f"CREATE ROLE \"ada\" LOGIN NOSUPERUSER PASSWORD '{VERIFIER}' IN ROLE pg_monitor, pg_signal_backend"
+CREATED = change("role", "ada", "absent", "administrator")
+COMMENTED = change("role", "ada", "another comment", "comment set")
+
+ACCOUNTS = [
+    pytest.param({}, [account()], False, [NEW], [CREATED], id="new"),
+    pytest.param(
+        {},
+        [account(comment="Ada's")],
+        False,
+        [NEW, "COMMENT ON ROLE \"ada\" IS 'Ada''s'"],
+        [CREATED],
+        id="new with a comment",
+    ),
+    pytest.param({"ada": ADA}, [account()], False, [], [], id="as it should be"),
+    pytest.param(
+        {"ada": ADA},
+        [account(password="another")],
+        False,
+        ["ALTER ROLE \"ada\" PASSWORD 'OTHER'"],
+        [change("role", "ada", "another password", "password set")],
+        id="changed password",
+    ),
+    pytest.param(
+        {"ada": ADA | {"verifier": None}},
+        [account()],
+        False,
+        [f"ALTER ROLE \"ada\" PASSWORD '{VERIFIER}'"],
+        [change("role", "ada", "another password", "password set")],
+        id="no password yet",
+    ),
+    pytest.param(
+        {"ada": ADA | {"login": False}},
+        [account()],
+        False,
+        ['ALTER ROLE "ada" LOGIN'],
+        [change("role", "ada", "nologin", "login")],
+        id="no login",
+    ),
+    pytest.param(
+        {"ada": ADA | {"groups": ["pg_monitor", "staff"]}},
+        [account()],
+        False,
+        ['GRANT pg_signal_backend TO "ada"'],
+        [change("role", "ada", "no member of pg_signal_backend", "member of pg_signal_backend")],
+        id="missing group",
+    ),
+    pytest.param(
+        {"ada": ADA},
+        [account(comment="on call")],
+        False,
+        ["COMMENT ON ROLE \"ada\" IS 'on call'"],
+        [COMMENTED],
+        id="comment",
+    ),
+    pytest.param(
+        {"ada": ADA | {"comment": "on call"}},
+        [account()],
+        False,
+        ["COMMENT ON ROLE \"ada\" IS ''"],
+        [COMMENTED],
+        id="comment removed",
+    ),
+    pytest.param(
+        {},
+        [],
+        True,
+        ["CREATE ROLE replicator LOGIN REPLICATION"],
+        [change("role", "replicator", "absent", "replication")],
+        id="replicator",
+    ),
+    pytest.param({"replicator": REPLICATOR}, [], True, [], [], id="replicator as it should be"),
+    *(
+        pytest.param(
+            {"replicator": REPLICATOR | attributes},
+            [],
+            True,
+            ["ALTER ROLE replicator LOGIN REPLICATION NOSUPERUSER"],
+            [change("role", "replicator", "other attributes", "replication")],
+            id=f"replicator with {attributes}",
+        )
+        for attributes in ({"superuser": True}, {"login": False}, {"replication": False})
+    ),
+    pytest.param({}, [], False, [], [], id="nothing wanted"),
+]
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(("roles", "accounts", "replication", "statements", "changes"), ACCOUNTS)
+def test_accounts(server, *, roles, accounts, replication, statements, changes, check_mode):
+    server.answers[_instance_objects.ROLES] = roles
+    assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
+    script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
+    assert server.ran == ([] if check_mode or not statements else script)
+    assert PASSWORD not in str(changes)
+
+
+def test_all_accounts_are_one_transaction(server):
+    server.answers[_instance_objects.ROLES] = {}
+    _instance_objects.accounts(INSTANCE, [account(), account(name="Bob O'B")], True, False)
+    assert len(server.ran) == 1
+    assert 'CREATE ROLE "Bob O\'B" LOGIN' in server.ran[0]
+    assert server.ran[0].endswith("CREATE ROLE replicator LOGIN REPLICATION; COMMIT;")
+
+
+def test_a_superuser_is_refused(server):
+    server.answers[_instance_objects.ROLES] = {"ada": ADA | {"superuser": True}}
+    text = (
+        "role ada is a superuser, and no superuser logs in over the network; "
+        'name another role in postgresql_administrators or ALTER ROLE "ada" NOSUPERUSER'
+    )
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        _instance_objects.accounts(INSTANCE, [account()], True, False)
+    assert server.ran == []
+
+
+def test_check_mode_before_there_is_a_server(server):
+    server.fails = True
+    assert _instance_objects.accounts(INSTANCE, [account()], True, True) == [
+        CREATED,
+        change("role", "replicator", "absent", "replication"),
+    ]
+    assert _instance_objects.slots(INSTANCE, ["db2"], ["db1"], True) == [change("slot", "db2", "absent", "present")]
+    assert _instance_objects.synchronous(INSTANCE, [], ["db2"], 0, True) == [
+        change("synchronous_standby_names", "16/main", "empty", 'ANY 1 ("db2")')
+    ]
+
+
+def test_a_server_that_must_be_there(server):
+    server.fails = True
+    with pytest.raises(CommandError, match="no server"):
+        _instance_objects.accounts(INSTANCE, [account()], True, False)
+
+
+CREATE = "SELECT pg_create_physical_replication_slot('{}', true)"
+DROP = "SELECT pg_drop_replication_slot('{}')"
+GONE = change("slot", "db2", "present", "absent")
+COMES = change("slot", "db2", "absent", "present")
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("present", "create", "drop", "statements", "changes"),
+    [
+        pytest.param([], ["db2"], [], [CREATE.format("db2")], [COMES], id="create"),
+        pytest.param(["db2"], ["db2"], [], [], [], id="there already"),
+        pytest.param(["db2", "db3"], [], ["db2"], [DROP.format("db2")], [GONE], id="drop"),
+        pytest.param([], [], ["db2"], [], [], id="gone already"),
+        pytest.param(["db2"], ["db2"], ["db2"], [DROP.format("db2"), CREATE.format("db2")], [GONE, COMES], id="again"),
+        pytest.param(
+            ["db1"],
+            ["db3", "db2"],
+            ["db1"],
+            [DROP.format("db1"), CREATE.format("db2"), CREATE.format("db3")],
+            [change("slot", "db1", "present", "absent"), COMES, change("slot", "db3", "absent", "present")],
+            id="sorted, drops first",
+        ),
+    ],
+)
+def test_slots(server, *, present, create, drop, statements, changes, check_mode):
+    server.answers[_instance_objects.SLOTS] = present
+    assert _instance_objects.slots(INSTANCE, create, drop, check_mode) == changes
+    assert server.ran == ([] if check_mode or not statements else ["; ".join(statements)])
+
+
+def became(before: str, after: str) -> list[dict[str, str]]:
+    return [change("synchronous_standby_names", "16/main", before, after)]
+
+
+SETS = [
+    pytest.param("", [], ["db2"], ["db2"], ["db2"], became("empty", 'ANY 1 ("db2")'), id="enters"),
+    pytest.param(
+        'ANY 1 ("db2")',
+        ["db2"],
+        ["db4"],
+        ["db4"],
+        ["db2", "db4"],
+        became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")'),
+        id="one stays, another enters",
+    ),
+    pytest.param('ANY 1 ("db2")', ["db2"], [], [], None, [], id="as it is"),
+    pytest.param('ANY 1 ("db2")', [], [], [], [], became('ANY 1 ("db2")', "empty"), id="emptied"),
+    pytest.param("", [], [], [], None, [], id="empty as it is"),
+    # Who is in never leaves for somebody who does not come.
+    pytest.param('ANY 1 ("db3")', [], ["db2"], ["db3"], None, [], id="nobody enters"),
+    pytest.param('ANY 1 ("db2")', ["db2"], ["db4"], [], None, [], id="nobody enters, one stays"),
+    pytest.param("", [], ["db4", "db2"], ["db2", "db9"], ["db2"], became("empty", 'ANY 1 ("db2")'), id="one of two"),
+]
+
+
+@pytest.mark.parametrize(("live", "keep", "enter", "streaming", "names", "changes"), SETS)
+def test_synchronous(server, *, live, keep, enter, streaming, names, changes):
+    server.answers |= {"SHOW synchronous_standby_names": live, _instance_objects.STREAMING: streaming}
+    assert _instance_objects.synchronous(INSTANCE, keep, enter, 0, False) == changes
+    script = ["/usr/local/lib/steadfast/synchronous", "set", "16", "main", "5433"]
+    assert server.programs == ([] if names is None else [[*script, *names]])
+
+
+def test_synchronous_waits_for_those_that_come(server, monkeypatch):
+    looks = [[], ["db2"], ["db2", "db4"]]
+    server.answers |= {"SHOW synchronous_standby_names": "", _instance_objects.STREAMING: looks}
+    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
+    assert _instance_objects.synchronous(INSTANCE, [], ["db2", "db4"], 60, False) == became(
+        "empty", 'ANY 1 ("db2", "db4")'
+    )
+
+
+def test_check_mode_predicts_that_they_come(server):
+    server.answers |= {"SHOW synchronous_standby_names": 'ANY 1 ("db2")', _instance_objects.STREAMING: []}
+    assert _instance_objects.synchronous(INSTANCE, ["db2"], ["db4"], 60, True) == became(
+        'ANY 1 ("db2")', 'ANY 1 ("db2", "db4")'
+    )
+    assert server.programs == []
+
+
+def test_write_probe(server):
+    server.answers["SELECT pg_current_wal_lsn()"] = "0/3000060\n"
+    assert _instance_objects.write_probe(INSTANCE) == "0/3000060"
+    assert server.ran == ["SELECT pg_logical_emit_message(true, 'steadfast', 'probe')"]
+
+
+def test_await_replay(server, monkeypatch):
+    answers = ["f\n", "\n", "t\n"]
+    asked = []
+    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: asked.append(sql) or answers.pop(0))
+    _instance_objects.await_replay(INSTANCE, "0/3000060", 60)
+    assert asked == 3 * ["SELECT pg_last_wal_replay_lsn() >= '0/3000060'"]
+
+
+def test_await_replay_in_vain(monkeypatch):
+    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: "f\n")
+    with pytest.raises(CommandError, match=r"^replay of 0/3000060 did not happen within 0 s$"):
+        _instance_objects.await_replay(INSTANCE, "0/3000060", 0)

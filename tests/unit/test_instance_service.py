@@ -1,0 +1,228 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, reload and restart: what is run in which order, what is waited for, what is said when it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_service, _postgres
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+
+INSTANCE = Instance("16", "main", Path("/data"))
+UNIT = "postgresql@16-main.service"
+START = ["systemctl daemon-reload", f"systemctl enable --quiet {UNIT}"]
+CLEARED = f"systemctl reset-failed {UNIT}*"
+
+
+@dataclass
+class Host:
+    """A host's systemd and server; a statement's answers are given one after the other, the last for ever."""
+
+    active: str = "active"
+    enabled: str = "enabled"
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+    fails: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    def run(self, command, timeout=60):
+        words = " ".join(command)
+        if "--property=ActiveState" in command:
+            return f"{self.active}\n"
+        if "--property=UnitFileState" in command:
+            return f"{self.enabled}\n"
+        self.calls.append(words)
+        if self.fails and words == f"systemctl {self.fails} {UNIT}":
+            raise CommandError("systemctl ended with status 1: job failed")
+        return ""
+
+    def query(self, instance, sql):
+        answers = self.answers.get(sql, ["1\n" if sql == "SELECT 1" else ""])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, CommandError):
+            raise answer
+        self.calls.append(sql)
+        return answer
+
+    def query_json(self, instance, sql):
+        return json.loads(json.dumps(self.query(instance, sql) or []))
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    made = Host()
+    for name in ("run", "query", "query_json"):
+        monkeypatch.setattr(_instance_service, name, getattr(made, name))
+    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Instance, "configuration", tmp_path)
+    monkeypatch.setattr(_instance_service, "log_tail", lambda instance: "FATAL: no")
+    return made
+
+
+STARTED = change("service", UNIT, "stopped", "started")
+ENABLED = change("service", UNIT, "disabled", "enabled")
+DONE = [*START, CLEARED, f"systemctl start {UNIT}", "SELECT 1"]
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("active", "enabled", "changes"),
+    [
+        ("active", "enabled", []),
+        ("inactive", "enabled", [STARTED]),
+        ("failed", "disabled", [STARTED, ENABLED]),
+        ("active", "disabled", [ENABLED]),
+        ("activating", "enabled", [STARTED]),
+    ],
+)
+def test_start(host, *, active, enabled, changes, check_mode):
+    host.active, host.enabled = active, enabled
+    assert _instance_service.start(INSTANCE, 5, check_mode) == changes
+    assert host.calls == ([] if check_mode or not changes else DONE)
+
+
+def test_start_waits_for_an_answer(host):
+    host.active = "inactive"
+    host.answers["SELECT 1"] = [CommandError("the database system is starting up"), "1\n"]
+    _instance_service.start(INSTANCE, 5, False)
+    assert host.calls == DONE
+
+
+@pytest.mark.parametrize(("verb", "arguments"), [("start", []), ("restart", [{}])])
+def test_a_server_that_does_not_come_up(host, verb, arguments):
+    host.active, host.fails = "failed", verb
+    text = f"16/main did not {verb}: systemctl ended with status 1: job failed. Its log ends: FATAL: no"
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
+
+
+def test_a_server_that_does_not_answer(host):
+    host.active = "inactive"
+    host.answers["SELECT 1"] = [CommandError("no socket")]
+    text = "16/main did not start: an answer of 16/main did not happen within 0 s (no socket). Its log ends: FATAL: no"
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        _instance_service.start(INSTANCE, 0, False)
+
+
+RESTARTED = [change("service", UNIT, "running", "restarted")]
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+def test_restart(host, check_mode):
+    assert _instance_service.restart(INSTANCE, {}, 5, check_mode) == RESTARTED
+    assert host.calls == ([] if check_mode else [CLEARED, f"systemctl restart {UNIT}", "SELECT 1"])
+
+
+def test_a_standby_restarts_once_it_has_replayed_what_its_primary_lowered(host, monkeypatch):
+    seen = [None, {"max_connections": 200, "max_wal_senders": 10}, {"max_connections": 100, "max_wal_senders": 10}]
+    monkeypatch.setattr(_instance_service._observe_instance, "control", lambda instance: seen.pop(0))
+    needed = {"max_connections": 100, "max_wal_senders": 10}
+    assert _instance_service.restart(INSTANCE, needed, 5, False) == RESTARTED
+    assert seen == []
+
+
+def test_a_standby_that_does_not_replay_it_keeps_running(host, monkeypatch):
+    monkeypatch.setattr(_instance_service._observe_instance, "control", lambda instance: {"max_connections": 200})
+    with pytest.raises(CommandError, match=r"^replay of the primary's settings did not happen within 0 s$"):
+        _instance_service.restart(INSTANCE, {"max_connections": 100}, 0, False)
+    assert host.calls == []
+
+
+RELOADED = [change("service", UNIT, "files newer than its last load", "reloaded")]
+PENDING = {"shared_buffers": {"running": "128MB", "configured": "2GB"}}
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_text(name)
+
+
+def test_reload(host, tmp_path):
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+    host.answers |= {
+        _instance_service.LOAD_TIME: ["10.5", "10.5", "10.5", "12.1"],
+        _instance_service.PENDING: [PENDING],
+    }
+    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, PENDING)
+    load = _instance_service.LOAD_TIME
+    checks = [_instance_service.HBA_ERRORS, _instance_service.FILE_ERRORS]
+    reload = "SELECT pg_reload_conf()"
+    assert host.calls == [*checks, load, reload, load, load, load, _instance_service.PENDING]
+    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+
+
+def test_reload_in_check_mode(host):
+    assert _instance_service.reload(INSTANCE, 5, True) == (RELOADED, {})
+    assert host.calls == []
+
+
+def test_a_reload_without_effect(host, tmp_path):
+    put(tmp_path, "pg_hba.conf.previous")
+    host.answers[_instance_service.LOAD_TIME] = ["10.5"]
+    with pytest.raises(CommandError, match=r"^the reload did not happen within 0 s$"):
+        _instance_service.reload(INSTANCE, 0, False)
+    assert (tmp_path / "pg_hba.conf.previous").exists()
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept", "text"),
+    [
+        pytest.param(
+            {_instance_service.HBA_ERRORS: [["/etc/pg_hba.conf line 7: invalid mask"]]},
+            ["pg_hba.conf.previous"],
+            "16/main refuses its configuration: /etc/pg_hba.conf line 7: invalid mask. "
+            "The former pg_hba.conf is back in place.",
+            id="rule",
+        ),
+        pytest.param(
+            {_instance_service.FILE_ERRORS: [["10-server.conf line 3: x: bad"]], _instance_service.HBA_ERRORS: [["y"]]},
+            ["pg_hba.conf.previous", "pg_ident.conf.previous"],
+            "16/main refuses its configuration: y; 10-server.conf line 3: x: bad. "
+            "The former pg_hba.conf, pg_ident.conf is back in place.",
+            id="both",
+        ),
+        pytest.param(
+            {_instance_service.FILE_ERRORS: [["10-server.conf line 3: x: bad"]]},
+            [],
+            "16/main refuses its configuration: 10-server.conf line 3: x: bad.",
+            id="nothing to put back",
+        ),
+    ],
+)
+def test_a_bad_file_does_not_stay(host, tmp_path, errors, kept, text):
+    host.answers |= errors
+    put(tmp_path, "pg_hba.conf", "pg_ident.conf", *kept)
+    with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
+        _instance_service.reload(INSTANCE, 5, False)
+    assert "SELECT pg_reload_conf()" not in host.calls
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pg_hba.conf", "pg_ident.conf"]
+    for name in ("pg_hba.conf", "pg_ident.conf"):
+        previous = f"{name}.previous"
+        assert (tmp_path / name).read_text() == (previous if previous in kept else name)
+
+
+def test_a_start_accepts_the_files(host, tmp_path):
+    host.active = "inactive"
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+    _instance_service.start(INSTANCE, 5, False)
+    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+
+
+def test_log_tail_without_a_log():
+    assert _instance_service.log_tail(Instance("16", "no_such_cluster", Path("/data"))) == "no log yet"
+
+
+@pytest.mark.parametrize(
+    ("text", "tail"),
+    [("", ""), ("one\ntwo\n", "one | two"), ("x" * 9000 + "\na\nb\nc\n", "b | c"), ("\xff\nc\n", "\ufffd | c")],
+)
+def test_log_tail(tmp_path, monkeypatch, text, tail):
+    log = tmp_path / "postgresql-16-main.log"
+    log.write_bytes(text.encode("latin-1"))
+    monkeypatch.setattr(_instance_service, "Path", lambda name: tmp_path)
+    assert _instance_service.log_tail(INSTANCE, 2) == tail

@@ -1,0 +1,88 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which distributions are refused, in exact words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform
+from whole import DB1, OPS1, PLATFORMS, cluster
+
+FILES = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
+
+
+def seen(version: str = "13", distribution: str = "Debian"):
+    return {"host": {"distribution": distribution, "distribution_version": version}}
+
+
+ALLOWED = {"allow_untested_platform": True}
+DISTRIBUTION = {"package_source": "distribution"}
+UNKNOWN = "db1: runs {}, which the collection does not know; it knows debian_12, debian_13"
+UNTESTED = (
+    "db1: runs debian_12, for which there is data but no test; to go on, write postgresql_allow_untested_platform: true"
+)
+
+
+@pytest.mark.parametrize(
+    ("member", "observed", "version", "refusals"),
+    [
+        pytest.param(DB1, seen(), "16", [], id="tested"),
+        pytest.param(DB1, None, "16", [], id="not observed"),
+        pytest.param(DB1, seen("11"), "16", [UNKNOWN.format("debian_11")], id="unknown version"),
+        pytest.param(DB1, seen("9.4", "Rocky"), "16", [UNKNOWN.format("rocky_9.4")], id="unknown distribution"),
+        pytest.param(DB1 | ALLOWED, seen("11"), "16", [UNKNOWN.format("debian_11")], id="unknown and allowed"),
+        pytest.param(DB1, seen("12"), "16", [UNTESTED], id="untested"),
+        pytest.param(DB1 | ALLOWED, seen("12"), "16", [], id="untested and allowed"),
+        pytest.param(DB1 | DISTRIBUTION, seen(), "17", [], id="the distribution's version"),
+        pytest.param(
+            DB1 | DISTRIBUTION,
+            seen(),
+            "16",
+            [
+                "db1: postgresql_server_package_source is distribution, and debian_13 has PostgreSQL 17, not 16; "
+                'write postgresql_version: "17" or another source'
+            ],
+            id="another version than the distribution's",
+        ),
+        pytest.param(OPS1 | DISTRIBUTION | {"name": "db1"}, seen(), "16", [], id="no database host"),
+        pytest.param(
+            DB1 | DISTRIBUTION,
+            seen("12"),
+            "17",
+            [
+                UNTESTED,
+                "db1: postgresql_server_package_source is distribution, and debian_12 has PostgreSQL 15, not 17; "
+                'write postgresql_version: "15" or another source',
+            ],
+            id="both",
+        ),
+    ],
+)
+def test_refusals(member, observed, version, refusals):
+    facts = cluster(member, OPS1, version=version)
+    assert _platform.refusals(facts, PLATFORMS, {"db1": observed, "ops1": seen()}) == refusals
+
+
+def test_refusals_of_all_members():
+    found = _platform.refusals(cluster(DB1, OPS1), PLATFORMS, {"db1": seen("12"), "ops1": seen("11")})
+    assert [text.split(":")[0] for text in found] == ["db1", "ops1"]
+
+
+@pytest.mark.parametrize("path", sorted(FILES.glob("*.yml")), ids=lambda path: path.stem)
+def test_data_files(path):
+    """Only what molecule runs on counts as tested, and each file says all that roles read."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(data) == {
+        "tested",
+        "release",
+        "distribution_postgresql",
+        "packages",
+        "pgdg_key_package",
+        "pgdg_key",
+    }
+    assert data["tested"] is (path.stem == "debian_13")
+    assert isinstance(data["distribution_postgresql"], str)
+    assert data["packages"] == ["postgresql-{version}", "postgresql-client-{version}"]
