@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _findings
@@ -27,7 +27,7 @@ class Synchronous:
         enters: names that come in: each was seen to stream.
         leaves: names that go out.
         coming: candidates that this run makes, starts, re-points or gives a slot: each enters once it streams.
-        keep: names that stay once somebody enters; with nobody the live set stays.
+        keep: names that stay, if they are in, once somebody enters; with nobody the live set stays.
         weakened: the change, or what those that are coming make of it, is recorded beforehand (see
             _synchronous.SetChange).
         strengthened: the change is recorded afterwards.
@@ -55,13 +55,13 @@ def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Syn
 
     Args:
         picture: what was observed.
-        primary: the primary; of one that is stopped the set is not seen, and stays as it is.
+        primary: the primary; the set of one that is stopped is not seen, and keeps its candidates.
         touched: inventory names of the standbys that this run does something for.
     """
     leader, durability = picture.hosts[primary], picture.cluster.durability
     candidates = _candidates(picture, primary)
     if leader.is_stopped:
-        return Synchronous(candidates=tuple(sorted(candidates)))
+        return _of_a_stopped_primary(candidates, touched, durability)
     ready = {member for member, name in candidates.items() if _streams(picture, name, leader.timeline)}
     ready &= leader.streaming
     coming = {member for member, name in candidates.items() if name in touched} - ready
@@ -82,6 +82,16 @@ def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Syn
         strengthened=change.strengthened,
         waits=change.waits,
         degraded=leader.runs_as_primary and durability != ASYNCHRONOUS and not change.wanted.names,
+    )
+
+
+def _of_a_stopped_primary(candidates: Mapping[str, str], touched: Set[str], durability: str) -> Synchronous:
+    """Let in who this run brings, for one: the standbys of a new cluster whose first run was killed."""
+    if durability == ASYNCHRONOUS:
+        return Synchronous(candidates=tuple(sorted(candidates)))
+    coming = [member for member, name in candidates.items() if name in touched]
+    return Synchronous(
+        candidates=tuple(sorted(candidates)), coming=tuple(sorted(coming)), keep=tuple(sorted(candidates))
     )
 
 

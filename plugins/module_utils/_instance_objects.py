@@ -20,6 +20,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     run,
     wait_until,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Changes = list[dict[str, str]]
 
@@ -90,7 +91,7 @@ def synchronous(
 
     Args:
         instance: the primary.
-        keep: member names that stay in the set, streaming or not.
+        keep: member names that stay in the set if they are in, streaming or not.
         enter: candidates, each of which enters once it streams; while none of them does, the set stays as it is.
         wait: seconds to wait for all of them to stream.
         check_mode: only say what would change, taking it that they will stream.
@@ -99,7 +100,7 @@ def synchronous(
     ready = list(enter) if check_mode else _streaming(instance, enter, wait)
     if enter and not ready:
         return []  # who is in stays in until somebody else guards the commits
-    names = sorted({*keep, *ready})
+    names = sorted((StandbyNames.parse(current).names & set(keep)) | set(ready))
     wanted = "ANY 1 ({})".format(", ".join(map(identifier, names))) if names else ""
     if current == wanted:
         return []

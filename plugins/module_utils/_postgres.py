@@ -23,6 +23,15 @@ STATE_DIRECTORY = Path("/var/lib/steadfast")
 SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s"
 
 
+INSTANCE_ARGUMENTS: dict[str, Any] = {
+    "version": {"type": "str", "required": True},
+    "cluster": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5432},
+    "data_directory": {"type": "path", "required": True},
+    "wal_directory": {"type": "path"},
+}
+
+
 class CommandError(Exception):
     """A program that had to succeed did not; the text carries its own words."""
 
@@ -36,6 +45,12 @@ class Instance:
     data_directory: Path
     port: int = 5432
     wal_directory: Path | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Instance:
+        """Return the instance that a module's INSTANCE_ARGUMENTS name."""
+        wal = Path(given["wal_directory"]) if given["wal_directory"] else None
+        return cls(given["version"], given["cluster"], Path(given["data_directory"]), given["port"], wal)
 
     @property
     def binaries(self) -> Path:

@@ -21,25 +21,6 @@ options:
     required: true
     choices:
       [bootstrap, clone, adopt, start, reload, restart, accounts, slots, synchronous, write_probe, await_replay]
-  version:
-    description: Major version of PostgreSQL.
-    type: str
-    required: true
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  port:
-    description: TCP port of the instance; it names its local socket too.
-    type: int
-    default: 5432
-  data_directory:
-    description: Data directory of the instance.
-    type: path
-    required: true
-  wal_directory:
-    description: Directory of the WAL when it lies outside the data directory.
-    type: path
   locale:
     description: For O(operation=bootstrap), the locale of the template databases.
     type: str
@@ -105,7 +86,7 @@ options:
     elements: str
     default: []
   keep:
-    description: For O(operation=synchronous), members that stay in the set.
+    description: For O(operation=synchronous), members that stay in the set if they are in.
     type: list
     elements: str
     default: []
@@ -118,6 +99,8 @@ options:
     description: For O(operation=synchronous), seconds to wait for all candidates to stream.
     type: float
     default: 60
+extends_documentation_fragment:
+  - steadfast.postgresql.instance
 attributes:
   check_mode:
     description: Returns the same list of changes without making them.
@@ -168,7 +151,6 @@ bytes:
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -177,18 +159,19 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _instance_objects,
     _instance_service,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    INSTANCE_ARGUMENTS,
+    CommandError,
+    Instance,
+    change,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Given = dict[str, Any]
 Result = dict[str, Any]
 
 ARGUMENTS: dict[str, Any] = {
-    "version": {"type": "str", "required": True},
-    "cluster": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5432},
-    "data_directory": {"type": "path", "required": True},
-    "wal_directory": {"type": "path"},
+    **INSTANCE_ARGUMENTS,
     "locale": {"type": "str", "default": "C.UTF-8"},
     "locale_provider": {"type": "str", "choices": ["libc", "icu"], "default": "libc"},
     "system_identifier": {"type": "str"},
@@ -287,8 +270,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    wal = Path(given["wal_directory"]) if given["wal_directory"] else None
-    instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"], wal)
+    instance = Instance.of(given)
     try:
         result = OPERATIONS[given["operation"]](instance, given, module.check_mode)
     except (CommandError, OSError, ValueError) as error:

@@ -11,25 +11,6 @@ description:
     its certificates and what the running server says about itself.
   - It works on a host where nothing is installed yet, and runs as root.
 options:
-  version:
-    description: Major version of PostgreSQL.
-    type: str
-    required: true
-  cluster:
-    description: Name of the cluster, as C(pg_lsclusters) shows it.
-    type: str
-    required: true
-  port:
-    description: TCP port of the instance; it names its local socket too.
-    type: int
-    default: 5432
-  data_directory:
-    description: Data directory of the instance.
-    type: path
-    required: true
-  wal_directory:
-    description: Directory of the WAL when it lies outside the data directory.
-    type: path
   certificates_directory:
     description: Directory that holds the host's certificate and key.
     type: path
@@ -38,6 +19,8 @@ options:
     description: Whether the host is a database server; other hosts are read without the instance.
     type: bool
     default: true
+extends_documentation_fragment:
+  - steadfast.postgresql.instance
 attributes:
   check_mode:
     description: Changes nothing, so check mode is the same.
@@ -111,7 +94,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _observe_host,
     _observe_instance,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import Instance
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import INSTANCE_ARGUMENTS, Instance
 
 
 def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
@@ -135,11 +118,7 @@ def main() -> None:
     """Read the host and print the observation."""
     module = AnsibleModule(
         argument_spec={
-            "version": {"type": "str", "required": True},
-            "cluster": {"type": "str", "required": True},
-            "port": {"type": "int", "default": 5432},
-            "data_directory": {"type": "path", "required": True},
-            "wal_directory": {"type": "path"},
+            **INSTANCE_ARGUMENTS,
             "certificates_directory": {"type": "path", "required": True},
             "database": {"type": "bool", "default": True},
         },
@@ -154,9 +133,7 @@ def main() -> None:
         "certificates": _certificate_facts.read(given["certificates_directory"]),
     }
     if given["database"]:
-        wal = Path(given["wal_directory"]) if given["wal_directory"] else None
-        instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"], wal)
-        found |= observe_instance(instance, certificates)
+        found |= observe_instance(Instance.of(given), certificates)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)
 

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.steadfast.postgresql.plugins.action import instance as action
 from ansible_collections.steadfast.postgresql.plugins.action.instance import progress
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
@@ -115,3 +117,47 @@ def test_a_refusal_is_worded_once():
 )
 def test_progress(done, expected, seconds, text):
     assert progress("db2", done, expected, seconds) == text
+
+
+DECIDED = {"version": "16", "cluster": "main", "port": 5432}
+
+
+def run_module(monkeypatch, arguments: dict[str, Any], *answers: dict[str, Any], **variables: Any) -> Any:
+    """Run the action over a module that answers this; returns its result, the arguments it got, and what was shown."""
+    given, shown, left = [], [], list(answers)
+    plugin = action.ActionModule.__new__(action.ActionModule)
+    plugin._task = SimpleNamespace(args=arguments)
+    monkeypatch.setattr(action.ActionBase, "run", lambda self, tmp, task_vars: {"from": "Ansible"})
+    monkeypatch.setattr(action.DISPLAY, "display", shown.append)
+
+    def execute(module_args, task_vars):
+        given.append(module_args)
+        return left.pop(0)
+
+    plugin._execute_module = execute
+    result = plugin.run(task_vars={"inventory_hostname": "db2"} | variables)
+    assert left == []
+    return result, given, shown
+
+
+def test_the_module_gets_the_instance_that_was_decided_about(monkeypatch):
+    decision = {_play.DECISION: {"instance": DECIDED}}
+    result, given, shown = run_module(monkeypatch, {"operation": "reload", "port": 5433}, {"changes": []}, **decision)
+    assert result == {"from": "Ansible", "changes": []}
+    assert (given, shown) == ([DECIDED | {"operation": "reload", "port": 5433}], [])
+
+
+def test_the_module_alone(monkeypatch):
+    result, given, _ = run_module(monkeypatch, DECIDED | {"operation": "start"}, {"failed": True, "msg": "no"})
+    assert result == {"from": "Ansible", "failed": True, "msg": "no"}
+    assert given == [DECIDED | {"operation": "start"}]
+
+
+@pytest.mark.parametrize(("expected", "share"), [(str(100 * MIB), "50 % of 100 MiB, "), ("", ""), (None, "")])
+def test_a_clone_is_polled_and_shown(monkeypatch, expected, share):
+    arguments = {"operation": "clone"} if expected is None else {"operation": "clone", "expected_bytes": expected}
+    going, done = {"finished": False, "bytes": 50 * MIB}, {"finished": True, "bytes": 0}
+    result, given, shown = run_module(monkeypatch, arguments, going, going, done)
+    assert result == {"from": "Ansible", "finished": True, "bytes": 0}
+    assert given == 3 * [{"operation": "clone"}]
+    assert [line.rpartition(", ")[0] for line in shown] == 2 * [f"db2: clone: {share}50 MiB"]

@@ -391,7 +391,7 @@ SYNCHRONOUS = {
     "all stopped: nothing is known of the set": (
         healthy(db1=stopped(), db2=stopped_standby(), db3=stopped_standby()),
         {},
-        (False, [], [], False, [], []),
+        (True, ["db2"], ["db2"], False, [], ["db2"]),
     ),
     "no primary": (
         {"db1": None, "db2": standby(), "db3": standby(), "ops1": repository()},

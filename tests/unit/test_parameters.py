@@ -134,7 +134,8 @@ CONNECTIONS = "write a whole number from 1 to 262143"
             "synchronous_commit",
             "local",
             "local breaks the promise that an acknowledged commit is on a second host;"
-            " write postgresql_replication_durability to change what is promised, or set it in a session that can lose commits",
+            " write postgresql_replication_durability to change what is promised, or set it in a session that can lose"
+            " commits",
         ),
         (
             "zero_damaged_pages",

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _postgres
@@ -52,6 +53,17 @@ def test_run_that_fails(command, timeout, text):
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_run_as_owner(monkeypatch):
+    account = SimpleNamespace(pw_uid=101, pw_gid=104, pw_dir="/var/lib/postgresql")
+    groups = [SimpleNamespace(gr_gid=103, gr_mem=["postgres"]), SimpleNamespace(gr_gid=0, gr_mem=["root"])]
+    asked = {}
+    monkeypatch.setattr(_postgres, "pwd", SimpleNamespace(getpwnam=lambda name: account))
+    monkeypatch.setattr(_postgres, "grp", SimpleNamespace(getgrall=lambda: groups))
+    monkeypatch.setattr(_postgres, "run", lambda command, timeout, **options: asked.update(options) or "done")
+    assert _postgres.run_as_owner(["initdb"], input="x") == "done"
+    assert asked == {"user": 101, "group": 104, "extra_groups": [103], "cwd": "/var/lib/postgresql", "input": "x"}
 
 
 def test_query(monkeypatch):

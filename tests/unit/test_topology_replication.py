@@ -302,7 +302,18 @@ SET = [
         },
     ),
     Situation(
-        "the set of a stopped primary is not seen",
+        "the set of a stopped primary is not seen: whoever of its candidates is in stays in",
+        healthy(db1=stopped(), db2=stopped_standby()),
+        {
+            "actions": {"db1": "start", "db2": "start"},
+            "create": ["db2", "db3"],
+            "candidates": ["db2"],
+            "coming": ["db2"],
+            "keep": ["db2"],
+        },
+    ),
+    Situation(
+        "nobody comes to a stopped primary where durability is asynchronous",
         healthy(db1=stopped(), db2=stopped_standby()),
         {
             "actions": {"db1": "start", "db2": "start"},
@@ -310,7 +321,9 @@ SET = [
             "candidates": ["db2"],
             "coming": [],
             "keep": [],
+            "findings": ["info : Commits wait for no standby: postgresql_replication_durability is asynchronous."],
         },
+        cluster(durability="asynchronous"),
     ),
     Situation(
         "a new cluster's candidates are coming",

@@ -405,7 +405,7 @@ PROBE = {"source": "ops1", "target": "db1", "probe": "plaintext", "words": "it g
 
 
 def test_probes():
-    assert judged(healthy(), probes=[PROBE | {"passed": False}, PROBE | {"passed": True}]) == [
+    assert judged(healthy(), probes=[PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}]) == [
         "error db1: db1 fails the probe plaintext from ops1: it goes on without TLS. "
         "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
     ]
