@@ -247,6 +247,17 @@ SETS = [
     pytest.param('ANY 1 ("db2")', ["db2"], [], [], None, [], id="as it is"),
     pytest.param('ANY 1 ("db2")', [], [], [], [], became('ANY 1 ("db2")', "empty"), id="emptied"),
     pytest.param("", [], [], [], None, [], id="empty as it is"),
+    # Of a primary that was stopped the set is not known beforehand: all candidates stay that are in.
+    pytest.param('ANY 1 ("db2")', ["db2", "db4"], ["db2"], ["db2"], None, [], id="in already"),
+    pytest.param(
+        'ANY 1 ("db2")',
+        ["db2", "db4"],
+        ["db4"],
+        ["db4"],
+        ["db2", "db4"],
+        became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")'),
+        id="who is in stays",
+    ),
     # Who is in never leaves for somebody who does not come.
     pytest.param('ANY 1 ("db3")', [], ["db2"], ["db3"], None, [], id="nobody enters"),
     pytest.param('ANY 1 ("db2")', ["db2"], ["db4"], [], None, [], id="nobody enters, one stays"),

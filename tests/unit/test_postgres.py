@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,12 @@ def test_places():
     assert INSTANCE.unit == "postgresql@16-main.service"
     assert INSTANCE.label == "16/main"
     assert INSTANCE.marker == Path("/var/lib/steadfast/main/instance.json")
+
+
+@pytest.mark.parametrize(("wal", "path"), [(None, None), ("", None), ("/wal", Path("/wal"))])
+def test_the_instance_that_arguments_name(wal, path):
+    given = {"version": "16", "cluster": "main", "data_directory": "/data", "port": 5433, "wal_directory": wal}
+    assert Instance.of(given | {"operation": "start"}) == replace(INSTANCE, wal_directory=path)
 
 
 def python(text: str) -> list[str]:

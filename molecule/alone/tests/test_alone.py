@@ -36,11 +36,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty folder in which the built collection is installed."""
     place = tmp_path_factory.mktemp("alone")
     galaxy = ["ansible-galaxy", "collection"]
-    subprocess.run([*galaxy, "build", str(ROOT), "--output-path", str(place)], check=True, capture_output=True)
+    build = [*galaxy, "build", str(ROOT), "--output-path", str(place)]
+    subprocess.run(build, check=True, capture_output=True, cwd=place, env=environment(place))
     archive = str(next(place.glob("*.tar.gz")))
     install = [*galaxy, "install", "--offline", archive, "--collections-path", str(place / "collections")]
-    subprocess.run(install, check=True, capture_output=True, cwd=place)
+    subprocess.run(install, check=True, capture_output=True, cwd=place, env=environment(place))
     return place
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment with nothing of the checkout in it."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    return own | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "HOME": str(folder)}
 
 
 @pytest.fixture
@@ -52,17 +59,15 @@ def fresh() -> None:
 
 
 def play(folder: Path, playbook: str, inventory: dict[str, object]) -> str:
-    """Run a playbook in the folder, with nothing of the checkout in the environment."""
+    """Run a playbook in the folder."""
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "HOME": str(folder)}
     done = subprocess.run(
         ["ansible-playbook", "-i", "hosts.yml", playbook],
         check=False,
         capture_output=True,
         text=True,
         cwd=folder,
-        env=environment,
+        env=environment(folder),
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
