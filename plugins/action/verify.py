@@ -75,6 +75,7 @@ def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, 
             if (found := play.registered(host, _play.DECISION))
         },
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
+        left=decision["left"],
         shortages=_shortages(given),
         probes=[probe | {"source": host} for host in seen for probe in play.registered(host, PROBES).get("probes", [])],
         now=time.time(),

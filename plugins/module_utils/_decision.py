@@ -7,7 +7,6 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -17,17 +16,18 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _platf
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     DATABASE,
     PREFERRED,
+    REPLICATOR,
+    STANDBY_MINIMA,
     Cluster,
     Member,
+    is_ip,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation
-from ansible_collections.steadfast.postgresql.plugins.module_utils._restart import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import ADOPT, BOOTSTRAP, NONE, START
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Json = Mapping[str, Any]
 
-REPLICATOR = "replicator"
 RECORDERS = {DATABASE, "repository"}
 # A WAL sender or receiver that hears nothing for so long counts as dead; another region is farther away.
 TIMEOUT, DISTANT_TIMEOUT = "6s", "30s"
@@ -149,7 +149,7 @@ def conninfo(given: Given, upstream: str) -> str:
     folder = given.own["postgresql_certificates_directory"]
     # The certificate names the member by its inventory name, and the address spares a name service.
     host = (
-        f"host={other['name']} hostaddr={other['address']}" if _is_ip(other["address"]) else f"host={other['address']}"
+        f"host={other['name']} hostaddr={other['address']}" if is_ip(other["address"]) else f"host={other['address']}"
     )
     return (
         f"{host} port={other['port']} user={REPLICATOR} application_name={own['member_name']} sslmode=verify-full "
@@ -310,11 +310,3 @@ def _addresses(members: Sequence[Json]) -> list[str]:
         for address, names in holders.items()
         if len(names) > 1
     ]
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True

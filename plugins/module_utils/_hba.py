@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-REPLICATION_ROLE = "replicator"
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
+
 REPLICATION_MAP = "replication"
 SUPERUSERS = ("postgres",)
 
@@ -144,9 +145,7 @@ def build_ident(networks: Networks, contributed: Sequence[Mapping[str, object]] 
         networks: the networks and members of the inventory.
         contributed: mappings with comment, map, system_user and role.
     """
-    own = [
-        IdentMap(f"The certificate of {name}", REPLICATION_MAP, name, REPLICATION_ROLE) for name in _replicas(networks)
-    ]
+    own = [IdentMap(f"The certificate of {name}", REPLICATION_MAP, name, REPLICATOR) for name in _replicas(networks)]
     others = [
         IdentMap(str(line["comment"]), str(line["map"]), str(line["system_user"]), str(line["role"]))
         for line in contributed
@@ -194,7 +193,7 @@ def _replication(networks: Networks) -> list[Rule]:
         Rule(
             f"Replication by {name}",
             ("replication",),
-            (REPLICATION_ROLE,),
+            (REPLICATOR,),
             "cert",
             addresses=(host_network(networks.members[name]),),
             options=(("map", REPLICATION_MAP),),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -24,7 +25,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous 
 
 Changes = list[dict[str, str]]
 
-REPLICATOR = "replicator"
 # Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone.
 ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
 SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"

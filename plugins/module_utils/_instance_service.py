@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_instance
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_instance, _observe_sql
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -23,13 +23,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 Changes = list[dict[str, str]]
 
 LOAD_TIME = "SELECT extract(epoch FROM pg_conf_load_time())"
-# What stands in the files and what runs, of each setting that waits for a restart.
-PENDING = """
-SELECT coalesce(json_object_agg(name, json_build_object('running', running, 'configured', configured)), '{}')
-FROM (SELECT DISTINCT ON (name) name, file.setting AS configured, current_setting(name) AS running
-      FROM pg_settings JOIN pg_file_settings AS file USING (name)
-      WHERE pending_restart ORDER BY name, seqno DESC) AS waiting
-"""
 FILE_ERRORS = """
 SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error), '[]')
 FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'
@@ -100,7 +93,7 @@ def reload(instance: Instance, limit: float, check_mode: bool) -> tuple[Changes,
 
 def pending(instance: Instance) -> dict[str, Any]:
     """Return the settings that wait for a restart: name to running and configured value."""
-    found: dict[str, Any] = query_json(instance, PENDING)
+    found: dict[str, Any] = query_json(instance, f"SELECT {_observe_sql.PENDING}")
     return found
 
 
@@ -141,7 +134,8 @@ def _systemctl(instance: Instance, verb: str, limit: float) -> None:
         run(["systemctl", verb, instance.unit], timeout=limit)
         wait_until(lambda: query(instance, "SELECT 1").strip() == "1", limit, f"an answer of {instance.label}")
     except CommandError as error:
-        raise CommandError(f"{instance.label} did not {verb}: {error}. Its log ends: {log_tail(instance)}") from error
+        words = f"{instance.label} did not {verb}: {error}. Its log ends: {log_tail(instance)}.{put_back(instance)}"
+        raise CommandError(words) from error
     accept(instance)
 
 

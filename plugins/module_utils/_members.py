@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,18 @@ REQUIRED = "required"
 PREFERRED = "preferred"
 ASYNCHRONOUS = "asynchronous"
 
+REPLICATOR = "replicator"
+"""The role that standbys log in as, by their certificates."""
+
+STANDBY_MINIMA = (
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+)
+"""Parameters that a standby must not have lower than its primary (PostgreSQL's documentation, "Hot Standby")."""
+
 NAME_LIMIT = 63
 """Bytes of a PostgreSQL name (NAMEDATALEN - 1); longer ones are cut by the server."""
 
@@ -22,6 +35,15 @@ NAME_LIMIT = 63
 def member_name(inventory_name: str) -> str:
     """Return a host's name in PostgreSQL: its slot, its application_name, its place in the synchronous set."""
     return re.sub(r"[^a-z0-9_]", "_", inventory_name.lower())[:NAME_LIMIT]
+
+
+def is_ip(address: str) -> bool:
+    """Whether an address is a number, and no name."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,14 @@
 
 from __future__ import annotations
 
+# What stands in the files and what runs, of each setting that waits for a restart.
+PENDING = """
+(SELECT coalesce(json_object_agg(name,
+   json_build_object('running', current_setting(name), 'configured', setting)), '{}')
+ FROM (SELECT DISTINCT ON (name) name, file.setting FROM pg_settings JOIN pg_file_settings AS file USING (name)
+       WHERE pending_restart ORDER BY name, seqno DESC) AS waiting)
+"""
+
 # A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
 # the name of its current WAL file; a standby's from whatever of its receiver, its control data and its WAL files (which
 # only the host sees) is ahead.
@@ -47,10 +55,7 @@ SELECT json_build_object(
       'error', error) ORDER BY seqno), '[]')
     -- A change that waits for a restart is no error here: pending_restart says so.
     FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
-  'pending', (SELECT coalesce(json_object_agg(name, json_build_object('running', current_setting(name),
-      'configured', setting)), '{}') FROM (
-        SELECT DISTINCT ON (name) name, file.setting FROM pg_settings JOIN pg_file_settings AS file USING (name)
-        WHERE pending_restart ORDER BY name, seqno DESC) AS waiting),
+  'pending', @PENDING@,
   'hba_errors', (SELECT coalesce(json_agg(json_build_object('file', file_name, 'line', line_number, 'error', error)
       ORDER BY line_number), '[]') FROM pg_hba_file_rules WHERE error IS NOT NULL),
   'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'wal_status', wal_status,
@@ -77,4 +82,4 @@ SELECT json_build_object(
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
       'login', rolcanlogin) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
 ) FROM state, position
-"""
+""".replace("@PENDING@", PENDING)

@@ -11,13 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-STANDBY_MINIMA = (
-    "max_connections",
-    "max_locks_per_transaction",
-    "max_prepared_transactions",
-    "max_wal_senders",
-    "max_worker_processes",
-)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 
 NONE = "none"
 STANDBY = "standby"

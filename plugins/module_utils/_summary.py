@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, is_ip, member_name
 from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
 
 Json = Mapping[str, Any]
@@ -21,8 +20,8 @@ def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]
     count = sum(len(found) for found in by_host.values())
     if not count:
         return ["Nothing to change." if predicted else "Nothing was changed."]
-    verb = "would be" if predicted else "were"
-    lines = [f"{count} changes {verb} made:"]
+    verb = "would be" if predicted else "was" if count == 1 else "were"
+    lines = [f"{count} {'change' if count == 1 else 'changes'} {verb} made:"]
     for host, found in by_host.items():
         lines += [f"  {host}: {item['kind']} {item['name']}: {item['from']} -> {item['to']}" for item in found]
     return lines
@@ -31,7 +30,7 @@ def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]
 def screen(
     picture: Picture, members: Sequence[Json], findings: Sequence[Finding], version: str, client: Mapping[str, str]
 ) -> list[str]:
-    """Return the topology as a table, the connection string, and the findings.
+    """Return the topology as a table, the connection string, what was left, and the findings.
 
     Args:
         picture: what was seen.
@@ -45,6 +44,8 @@ def screen(
     if picture.server(picture.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
+    if picture.left:
+        lines += ["", "Left as it is:", *(f"  {what}" for what in picture.left)]
     lines += ["", *_findings(findings)]
     return lines
 
@@ -57,7 +58,7 @@ def topology(picture: Picture, members: Sequence[Json]) -> list[str]:
 def conninfo(members: Sequence[Json], client: Mapping[str, str]) -> str:
     """Return a connection string that finds the primary wherever it is."""
     databases = [member for member in members if DATABASE in member["duties"] and member["address"]]
-    named = all(_is_ip(member["address"]) for member in databases)
+    named = all(is_ip(member["address"]) for member in databases)
     keywords = {
         "host": ",".join(member["name"] if named else member["address"] for member in databases),
         # The names are those of the certificates; the addresses spare the client a name service that knows them.
@@ -122,11 +123,3 @@ def _table(rows: Iterable[Sequence[str]]) -> list[str]:
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every
     ]
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True

@@ -20,20 +20,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _units as units
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning_fixed import FIXED, MAX_CONNECTIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._units import GB, KB, MB
 
 Workload = Literal["web", "oltp", "warehouse", "mixed"]
 Storage = Literal["ssd", "hdd"]
-
-# A standby with less than its primary does not start.
-CLUSTER_WIDE: Final = (
-    "max_connections",
-    "max_worker_processes",
-    "max_wal_senders",
-    "max_prepared_transactions",
-    "max_locks_per_transaction",
-)
 
 HASH_MEM_MULTIPLIER: Final = 2  # PostgreSQL's own default since 15
 _WORKERS_FOR_OTHERS: Final = 8  # of max_worker_processes: logical replication, pg_cron, extensions
@@ -132,7 +124,7 @@ def cluster_values(per_host: Iterable[Mapping[str, int | str]]) -> dict[str, int
     """
     result: dict[str, int] = {}
     for values in per_host:
-        for name in CLUSTER_WIDE:
+        for name in STANDBY_MINIMA:
             if name in values:
                 result[name] = max(result.get(name, 0), units.parse_integer(str(values[name])))
     return result
@@ -212,7 +204,7 @@ def _connections(inputs: Inputs) -> dict[str, Tuned]:
         "max_prepared_transactions": "two-phase commit is off: forgotten transactions stop vacuum",
         "max_locks_per_transaction": "partitions and schemas of tenants: many tables at once; a value of the cluster",
     }
-    return {name: Tuned(str(values[name]), reasons[name]) for name in CLUSTER_WIDE}
+    return {name: Tuned(str(values[name]), reasons[name]) for name in STANDBY_MINIMA}
 
 
 def _memory(inputs: Inputs) -> dict[str, Tuned]:

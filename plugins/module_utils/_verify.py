@@ -46,6 +46,7 @@ class Picture:
         seen: the last observation of each host that answered, by name.
         wanted: the settings that each such host was given, by host and name.
         held: why a host's restart was held back, by host.
+        left: what the run did not touch because something is not known.
         shortages: hosts whose memory is too small for their connections, with what would fit.
         probes: answers to connection probes: source, target, probe, passed, words.
         now: epoch seconds.
@@ -58,6 +59,7 @@ class Picture:
     seen: Mapping[str, Json]
     wanted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    left: Sequence[str] = ()
     shortages: Mapping[str, str] = field(default_factory=dict)
     probes: Sequence[Json] = ()
     now: float = 0.0

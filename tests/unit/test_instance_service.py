@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_service, _postgres
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_service, _observe_sql, _postgres
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
 INSTANCE = Instance("16", "main", Path("/data"))
@@ -96,15 +96,24 @@ def test_start_waits_for_an_answer(host):
 @pytest.mark.parametrize(("verb", "arguments"), [("start", []), ("restart", [{}])])
 def test_a_server_that_does_not_come_up(host, verb, arguments):
     host.active, host.fails = "failed", verb
-    text = f"16/main did not {verb}: systemctl ended with status 1: job failed. Its log ends: FATAL: no"
+    text = f"16/main did not {verb}: systemctl ended with status 1: job failed. Its log ends: FATAL: no."
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
         getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
+
+
+def test_rules_that_keep_a_server_from_starting_go(host, tmp_path):
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+    host.active, host.fails = "failed", "start"
+    with pytest.raises(CommandError, match=r"The former pg_hba\.conf is back in place\.$"):
+        _instance_service.start(INSTANCE, 5, False)
+    assert (tmp_path / "pg_hba.conf").read_text() == "pg_hba.conf.previous"
+    assert not (tmp_path / "pg_hba.conf.previous").exists()
 
 
 def test_a_server_that_does_not_answer(host):
     host.active = "inactive"
     host.answers["SELECT 1"] = [CommandError("no socket")]
-    text = "16/main did not start: an answer of 16/main did not happen within 0 s (no socket). Its log ends: FATAL: no"
+    text = "16/main did not start: an answer of 16/main did not happen within 0 s (no socket). Its log ends: FATAL: no."
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
         _instance_service.start(INSTANCE, 0, False)
 
@@ -134,6 +143,7 @@ def test_a_standby_that_does_not_replay_it_keeps_running(host, monkeypatch):
 
 
 RELOADED = [change("service", UNIT, "files newer than its last load", "reloaded")]
+WAITING = f"SELECT {_observe_sql.PENDING}"
 PENDING = {"shared_buffers": {"running": "128MB", "configured": "2GB"}}
 
 
@@ -146,13 +156,13 @@ def test_reload(host, tmp_path):
     put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
     host.answers |= {
         _instance_service.LOAD_TIME: ["10.5", "10.5", "10.5", "12.1"],
-        _instance_service.PENDING: [PENDING],
+        WAITING: [PENDING],
     }
     assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, PENDING)
     load = _instance_service.LOAD_TIME
     checks = [_instance_service.HBA_ERRORS, _instance_service.FILE_ERRORS]
     reload = "SELECT pg_reload_conf()"
-    assert host.calls == [*checks, load, reload, load, load, load, _instance_service.PENDING]
+    assert host.calls == [*checks, load, reload, load, load, load, WAITING]
     assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
 
 

@@ -100,8 +100,9 @@ def test_set_waits_for_the_effect(script, server, monkeypatch):
 
 
 FULL = 'ANY 1 ("db2")'
-LEFT = {"event": "synchronous set", "to": [], "by": "watch"}
-BACK = {"event": "synchronous set", "to": ["db2"], "by": "watch"}
+LEFT = {"event": "synchronous set", "from": ["db2"], "to": [], "by": "watch"}
+BACK = {"event": "synchronous set", "from": [], "to": ["db2"], "by": "watch"}
+TAKEN = {"event": "synchronous set", "from": ["db2"], "to": ["db4"], "by": "watch"}
 
 WATCH = [
     pytest.param({"set": FULL, "streaming": ["db2"]}, None, FULL, [], None, id="it streams"),
@@ -109,6 +110,8 @@ WATCH = [
     pytest.param({"set": FULL, "streaming": []}, None, FULL, [], 100.0, id="the first look without it"),
     pytest.param({"set": FULL, "streaming": ["db3"]}, 80.0, FULL, [], 80.0, id="not yet; a stranger does not count"),
     pytest.param({"set": FULL, "streaming": []}, 70.0, "", [LEFT], 70.0, id="the time is over"),
+    pytest.param({"set": FULL, "streaming": ["db4"]}, 80.0, FULL, [], 80.0, id="not yet; another candidate streams"),
+    pytest.param({"set": FULL, "streaming": ["db4"]}, 70.0, 'ANY 1 ("db4")', [TAKEN], 70.0, id="another takes over"),
     pytest.param({"set": "", "streaming": []}, 10.0, "", [], 10.0, id="empty already"),
     pytest.param({"set": "", "streaming": ["db2", "db3"]}, 10.0, FULL, [BACK], None, id="it is back"),
     pytest.param({"recovery": True, "set": FULL, "streaming": []}, 10.0, FULL, [], None, id="a standby forgets"),
@@ -154,7 +157,7 @@ def test_without_the_record_the_set_stays(script, server, monkeypatch, tmp_path)
 
 def test_the_journal_grows(script, tmp_path):
     (tmp_path / JOURNAL).write_text('{"event": "restore point"}\n')
-    script.journal("main", ["db2"])
+    script.journal("main", [], ["db2"])
     first, second = (tmp_path / JOURNAL).read_text().splitlines()
     assert first == '{"event": "restore point"}'
     line = json.loads(second)

@@ -50,7 +50,7 @@ hosts = st.builds(
     database_hosts=st.integers(1, 20),
     remote_standby=st.booleans(),
     max_connections=st.one_of(st.none(), st.integers(4, 5000)),
-    cluster_floor=st.dictionaries(st.sampled_from(tuning.CLUSTER_WIDE), st.integers(0, 1000)),
+    cluster_floor=st.dictionaries(st.sampled_from(tuning.STANDBY_MINIMA), st.integers(0, 1000)),
 )
 
 
@@ -236,7 +236,7 @@ def test_hosts_of_different_size_agree_through_the_floor():
     floor = tuning.cluster_values([tuning.host_values(small), tuning.host_values(large)])
     agreed = [values(replace(host, cluster_floor=floor)) for host in (small, large)]
     assert floor["max_worker_processes"] == 72
-    for name in tuning.CLUSTER_WIDE:
+    for name in tuning.STANDBY_MINIMA:
         assert agreed[0][name] == agreed[1][name]
 
 
@@ -245,7 +245,7 @@ def test_hosts_of_different_size_agree_through_the_floor():
 def test_the_five_parameters_do_not_follow_from_hardware(a: tuning.Inputs, b: tuning.Inputs):
     same = replace(b, cluster_floor=a.cluster_floor, max_connections=a.max_connections, database_hosts=a.database_hosts)
     found = [values(host) for host in (a, same)]
-    for name in tuning.CLUSTER_WIDE:
+    for name in tuning.STANDBY_MINIMA:
         assert found[0][name] == found[1][name]
 
 

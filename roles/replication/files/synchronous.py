@@ -11,8 +11,9 @@ Usage:
 
 "set" makes the members the synchronous standbys and returns once the server works with them; with none, commits wait
 for nobody. "watch" is what a timer runs on every database host where durability is "preferred"; it acts on the primary
-alone: it empties the set once no candidate has streamed for the given seconds, and restores it when one streams. What
-was committed in between can be lost with the primary; both steps are lines of the journal.
+alone: once no member of the set has streamed for the given seconds it leaves in it who streams, or nobody, and restores
+an empty set when a candidate streams. What was committed in between can be lost with the primary; each step is a line
+of the journal.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import subprocess
 import sys
 import time
@@ -55,20 +57,22 @@ def watch(version: str, cluster: str, port: str, patience: str, *candidates: str
         # What was counted when it was the primary does not count once it is the primary again.
         missed.unlink(missing_ok=True)
         return
+    members = re.findall(r'"([^"]+)"', state["set"])
     streaming = sorted(set(candidates) & set(state["streaming"]))
-    if streaming:
+    if set(members) & set(state["streaming"]):
         missed.unlink(missing_ok=True)
-        if not state["set"]:
-            change(version, cluster, port, *streaming)
-            journal(cluster, streaming)
-    elif state["set"] and waited(missed) >= float(patience):
-        # The weakening is on disk before it takes effect.
-        journal(cluster, [])
-        change(version, cluster, port)
+    elif not members and streaming:
+        missed.unlink(missing_ok=True)
+        change(version, cluster, port, *streaming)
+        journal(cluster, members, streaming)
+    elif members and waited(missed) >= float(patience):
+        # The weakening is on disk before it takes effect. Another candidate that streams takes over.
+        journal(cluster, members, streaming)
+        change(version, cluster, port, *streaming)
 
 
 def waited(missed: Path) -> float:
-    """Return for how many seconds no candidate has streamed; the first look without one starts the count."""
+    """Return for how many seconds no member of the set has streamed; the first look without one starts the count."""
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     if not missed.exists():
         missed.parent.mkdir(exist_ok=True)
@@ -76,12 +80,13 @@ def waited(missed: Path) -> float:
     return now - float(missed.read_text(encoding="ascii"))
 
 
-def journal(cluster: str, members: list[str]) -> None:
+def journal(cluster: str, before: list[str], after: list[str]) -> None:
     """Append a line to the host's journal, on disk before it returns."""
     entry = {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "event": "synchronous set",
-        "to": members,
+        "from": before,
+        "to": after,
         "by": "watch",
     }
     with (Path("/var/lib/steadfast") / cluster / "journal.jsonl").open("a", encoding="utf-8") as stream:
