@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 INVENTORY = ROOT / "molecule" / "shared" / "inventory"
 STATE = ROOT / ".cache" / "test"
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+SSH_FAILED = 255  # the connection, not the command
 CHANGE = re.compile(r"^  (\S+?): (\S+ .+?: .+ -> .+)$", re.MULTILINE)
 
 
@@ -57,16 +58,19 @@ class Lab:
 
     def shell(self, host: str, command: str, check: bool = True, stdin: str | None = None) -> str:
         """Run a command as root on a host."""
-        done = subprocess.run(
-            ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo", "-n", "bash", "-c", f"'{command}'"],
-            check=False,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=120,
-        )
+        done = self.ssh(host, command, stdin)
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
+
+    @staticmethod
+    def ssh(host: str, command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command as root on a host, and again when a busy machine was too slow to let SSH in."""
+        words = ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo", "-n", "bash", "-c", f"'{command}'"]
+        for _ in range(3):
+            done = subprocess.run(words, check=False, capture_output=True, text=True, input=stdin, timeout=120)
+            if done.returncode != SSH_FAILED or "banner exchange" not in done.stderr:
+                break
+        return done
 
     def sql(self, host: str, statement: str, check: bool = True) -> str:
         """Run SQL as the superuser on a host's socket."""

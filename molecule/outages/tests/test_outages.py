@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
-
-from lab import STATE
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -13,17 +10,10 @@ if TYPE_CHECKING:
 FILE = "/etc/postgresql/16/main/conf.d/20-replication.conf"
 
 
-def insert(host: str, seconds: int) -> subprocess.CompletedProcess[str]:
+def insert(lab: Lab, host: str, seconds: int) -> int:
     """Commit a row with a limit in seconds; status 124 says that it still waited."""
     sql = "CREATE TABLE IF NOT EXISTS proof (id int); INSERT INTO proof VALUES (1)"
-    command = f'cd / && timeout {seconds} runuser -u postgres -- psql -Xq -d postgres -c "{sql}"'
-    return subprocess.run(
-        ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo", "-n", "bash", "-c", f"'{command}'"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return lab.ssh(host, f'cd / && timeout {seconds} runuser -u postgres -- psql -Xq -d postgres -c "{sql}"').returncode
 
 
 def streaming(lab: Lab, primary: str) -> set[str]:
@@ -33,7 +23,7 @@ def streaming(lab: Lab, primary: str) -> set[str]:
 
 def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: Lab) -> None:
     lab.stop("db2")
-    assert insert("db1", 3).returncode == 124
+    assert insert(lab, "db1", 3) == 124
 
     check = lab.playbook("playbooks/check_cluster.yml", expect=None)
     assert check.status != 0
@@ -42,11 +32,11 @@ def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: L
     refused = lab.playbook("playbooks/relax_synchronous.yml", expect=None)
     assert refused.status != 0
     assert "write -e confirm=main" in refused.output
-    assert insert("db1", 3).returncode == 124
+    assert insert(lab, "db1", 3) == 124
 
     relaxed = lab.playbook("playbooks/relax_synchronous.yml", "-e", "confirm=main", expect=None)
     assert lab.sql("db1", "SHOW synchronous_standby_names") == "", relaxed.output
-    assert insert("db1", 10).returncode == 0
+    assert insert(lab, "db1", 10) == 0
     for host in ("db1", "db3", "ops1"):
         assert '"by": "relax_synchronous"' in lab.shell(host, "tail -1 /var/lib/steadfast/main/journal.jsonl")
 
@@ -65,7 +55,7 @@ def test_preferred_durability_lets_commits_go_on_after_a_while_and_restores_the_
     preferred = ["-e", "postgresql_replication_durability=preferred", "-e", "postgresql_replication_preferred_after=3"]
     lab.playbook("site.yml", *preferred)
     lab.stop("db2")
-    assert insert("db1", 25).returncode == 0
+    assert insert(lab, "db1", 25) == 0
     assert lab.sql("db1", "SHOW synchronous_standby_names") == ""
     lab.start("db2")
     lab.wait(lambda: lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")', 60)
