@@ -89,3 +89,13 @@ def test_alter_system_is_refused_with_the_way_out(lab: Lab) -> None:
     run = lab.playbook("site.yml", expect=2)
     assert "ALTER SYSTEM RESET work_mem" in run.output
     lab.sql("db1", "ALTER SYSTEM RESET work_mem")
+
+
+def test_a_renewed_certificate_is_served_after_the_run_that_renews_it(lab: Lab) -> None:
+    names = ["-e", json.dumps({"postgresql_certificates_names": ["db.example.com"]})]
+    lab.playbook("site.yml", *names)
+    for host in DATABASES:
+        shown = lab.shell(host, "openssl s_client -connect localhost:5432 -starttls postgres < /dev/null 2> /dev/null")
+        served = lab.shell(host, "openssl x509 -noout -ext subjectAltName", stdin=shown)
+        assert "DNS:db.example.com" in served
+    assert set(lab.playbook("site.yml", *names).changed.values()) == {0}
