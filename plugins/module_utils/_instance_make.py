@@ -8,7 +8,7 @@ import contextlib
 import os
 import pwd
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -200,9 +200,7 @@ def _give_to_owner(path: Path) -> None:
 def _finish(instance: Instance) -> None:
     """Rename the complete copy into place; the marker comes first, so that no instance is ever without one."""
     beside = _observe_instance.beside(instance)
-    made: dict[str, Any] | None = _observe_instance.control(
-        Instance(instance.version, instance.cluster, beside, instance.port)
-    )
+    made: dict[str, Any] | None = _observe_instance.control(replace(instance, data_directory=beside))
     if made is None:
         raise CommandError(f"{beside} has no control data")
     write_marker(instance, made["system_identifier"])
