@@ -118,6 +118,8 @@ def command(label: str, *argv: str | Path, log: str, environment: dict[str, str]
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     if not shutil.which(argv[0], path=search):
         raise BenchError(f"{argv[0]} is not on PATH: use make bench, or put .venv/bin first on PATH")
+    # Whoever calls may want colours, and they would hide from us what Ansible says.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     common = {"PATH": search, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     # Otherwise Ansible names a task not when it starts but when it turns out not to be skipped.
     common["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
@@ -125,7 +127,7 @@ def command(label: str, *argv: str | Path, log: str, environment: dict[str, str]
         process = subprocess.Popen(
             [str(word) for word in argv],
             cwd=ROOT,
-            env=os.environ | common | (environment or {}),
+            env=outer | common | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
