@@ -218,8 +218,8 @@ VERIFIED = [
     (
         HEAD.format("error") + "  backup: 20261121-115640F, status: manifest missing, total files checked: 0\n",
         [
-            "verify finds damage in daily: stanza: main status: error backup: 20261121-115640F, status: manifest missing, "
-            "total files checked: 0"
+            "verify finds damage in daily: stanza: main status: error backup: 20261121-115640F, "
+            "status: manifest missing, total files checked: 0"
         ],
     ),
     ("", ["verify of daily ended without a status: "]),
@@ -302,14 +302,14 @@ def test_the_whole_with_a_suspended_repository(tmp_path: Path, monkeypatch: pyte
     path.write_text(json.dumps(config | {"repositories": repositories}), encoding="utf-8")
     assert script.main(["repository", str(path)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said == ["repository offsite is suspended: it gets no WAL and no backups until it is back", "1 findings"]
+    assert said == ["repository offsite is suspended: it gets no WAL and no backups until it is back", "1 finding"]
     assert not any("--repo=2" in command for command in commands)
     metrics = (tmp_path / "steadfast_main_repository.prom").read_text(encoding="utf-8").splitlines()
     assert 'steadfast_repository_suspended{cluster="main",repository="offsite"} 1' in metrics
     assert 'steadfast_backup_age_seconds{cluster="main",repository="daily"} 3600' in metrics
-    assert 'steadfast_archive_finding{cluster="main",finding="suspended"} 1' in metrics
+    assert 'steadfast_archive_finding{cluster="main",duty="repository",finding="suspended"} 1' in metrics
 
 
 def test_usage() -> None:
-    with pytest.raises(SystemExit, match="check_archive repository CONFIG"):
+    with pytest.raises(SystemExit, match="check_archive repository"):
         script.main(["repository"])

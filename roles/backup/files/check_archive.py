@@ -6,11 +6,10 @@
 """Look for what no exit status says: holes in the WAL, damaged backups, backups and WAL that are late.
 
 Usage:
-  check_archive repository CONFIG [--verify]
-  check_archive database CONFIG
+  check_archive repository|verify|database CONFIG
 
-"repository" runs on the repository host and looks at the lists of backups and of WAL; with --verify it also has
-pgBackRest read everything, which takes as long as a restore. "database" runs on each database host and looks at the
+"repository" runs on the repository host and looks at the lists of backups and of WAL; "verify" has pgBackRest read all
+that the repositories hold, which takes as long as a restore. "database" runs on each database host and looks at the
 archiver and at the disk of pg_wal. Each finding is one line of words; the last line says how it stands. The exit status
 is 1 when something is wrong. The same is written as metrics, in Prometheus' text format.
 """
@@ -320,13 +319,13 @@ def run(command: list[str], limit: float = LIMIT) -> str:
     return done.stdout
 
 
-def look_at_repositories(config: Json, verify: bool) -> Iterator[Finding | Metric]:
-    """Yield all that concerns the repositories."""
+def look_at_repositories(config: Json) -> Iterator[Finding | Metric]:
+    """Yield all that the lists of backups and of WAL say."""
     names = WalNames(config["wal_segment_bytes"])
     stanza = config["stanza"]
     info: Json = json.loads(run(["pgbackrest", f"--stanza={stanza}", "--output=json", "info"]))[0]
     for repository in config["repositories"]:
-        name = repository["name"]
+        name, number = repository["name"], repository["number"]
         yield Metric("repository_suspended", float(repository["suspended"]), (("repository", name),))
         if repository["suspended"]:
             yield Finding(
@@ -338,12 +337,22 @@ def look_at_repositories(config: Json, verify: bool) -> Iterator[Finding | Metri
         if any(isinstance(item, Finding) and item.name == "repository_down" for item in found):
             continue
         try:
-            held = archives(listed(stanza, repository["number"]), names, reader(stanza, repository["number"]))
-            yield from check_wal(repository, info, held, names)
-            if verify:
-                yield from check_verified(name, verified(stanza, repository["number"]))
+            yield from check_wal(
+                repository, info, archives(listed(stanza, number), names, reader(stanza, number)), names
+            )
         except CommandError as error:
             yield Finding("repository_unreadable", f"repository {name} cannot be read: {error}")
+
+
+def look_inside(config: Json) -> Iterator[Finding | Metric]:
+    """Yield what pgBackRest finds when it reads everything."""
+    for repository in config["repositories"]:
+        if repository["suspended"]:
+            continue
+        try:
+            yield from check_verified(repository["name"], verified(config["stanza"], repository["number"]))
+        except CommandError as error:
+            yield Finding("verify_failed", f"repository {repository['name']} cannot be verified: {error}")
 
 
 def listed(stanza: str, number: int) -> list[str]:
@@ -383,26 +392,30 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     candidate.replace(path)
 
 
+DUTIES = {"repository": look_at_repositories, "verify": look_inside, "database": look_at_database}
+
+
 def main(arguments: list[str]) -> int:
     """Look, print, write the metrics; return 1 when something is wrong."""
-    if len(arguments) < 2 or arguments[0] not in {"repository", "database"} or set(arguments[2:]) - {"--verify"}:
+    if len(arguments) != 2 or arguments[0] not in DUTIES:
         sys.exit(__doc__)
+    duty = arguments[0]
     config: Json = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-    if arguments[0] == "repository":
-        found = list(look_at_repositories(config, "--verify" in arguments))
-    else:
-        found = list(look_at_database(config))
+    try:
+        found = list(DUTIES[duty](config))
+    except CommandError as error:
+        found = [Finding("check_failed", str(error))]
     findings = [item for item in found if isinstance(item, Finding)]
     cluster = (("cluster", config["cluster"]),)
     metrics = [Metric(item.name, item.value, cluster + item.labels) for item in found if isinstance(item, Metric)]
-    metrics += [
-        Metric("archive_finding", 1, (*cluster, ("finding", name))) for name in sorted({f.name for f in findings})
-    ]
-    metrics += [Metric("archive_checked_at", time.time(), (*cluster, ("duty", arguments[0])))]
-    write_metrics(Path(config["metrics"]) / f"steadfast_{config['cluster']}_{arguments[0]}.prom", metrics)
+    names = sorted({finding.name for finding in findings})
+    metrics += [Metric("archive_finding", 1, (*cluster, ("duty", duty), ("finding", name))) for name in names]
+    metrics += [Metric("archive_checked_at", time.time(), (*cluster, ("duty", duty)))]
+    write_metrics(Path(config["metrics"]) / f"steadfast_{config['cluster']}_{duty}.prom", metrics)
     for finding in findings:
         print(finding.text)  # noqa: T201
-    print(f"{len(findings)} findings" if findings else "nothing is wrong")  # noqa: T201
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    print(count if findings else "nothing is wrong")  # noqa: T201
     return 1 if findings else 0
 
 
