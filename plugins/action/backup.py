@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module of the same name for the cluster that was decided about; long backups are polled, and shown to live."""
+"""Run the module of the same name for the cluster that was decided about; long backups are polled and shown."""
 
 from __future__ import annotations
 

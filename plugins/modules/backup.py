@@ -12,7 +12,8 @@ description:
 options:
   operation:
     description:
-      - C(stanza) makes the stanza where it lacks, C(make) makes backups side by side, C(check) proves that a WAL segment
+      - C(stanza) makes the stanza where it lacks, C(make) makes backups side by side.
+      - C(check) proves that a segment of WAL
         reaches every repository.
     type: str
     required: true
