@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON := $(CURDIR)/.venv/bin/python
 
 collection := .ansible/collections/ansible_collections/steadfast/postgresql
-run := .venv/run.installed $(collection)
-test := .venv/test.installed $(collection)
+run := python-run $(collection)
+test := python-test $(collection)
 
 .PHONY: help
 help: ## List the targets
@@ -37,7 +37,7 @@ lint: $(test) ## Check style and types: yamllint, ansible-lint, ruff, mypy
 	ansible-lint
 	ruff check
 	ruff format --check
-	mypy -p ansible_collections.steadfast.postgresql.plugins
+	mypy
 
 .PHONY: unit
 unit: $(test) ## Run the unit tests, and break every decision about the topology to see one fail
@@ -64,7 +64,7 @@ bench: hosts-ready $(run) ## Measure the collection against the floor (ten minut
 prerequisites: $(test) ## Install system packages and .venv, for work on the collection
 
 .PHONY: hosts-ready
-hosts-ready: .venv/bin/python ## Build the hosts' base image and the package repository, once
+hosts-ready: python-run ## Build the hosts' base image and the package repository, once
 	tests/hosts/build-image
 	tests/packages/build
 
@@ -72,13 +72,9 @@ hosts-ready: .venv/bin/python ## Build the hosts' base image and the package rep
 machine:
 	@tests/hosts/prepare-machine
 
-.venv/bin/python: | machine
-	python3 -m venv .venv
-
-# Compiling everything that the package ansible brings would take half a minute; Python compiles what it imports.
-.venv/%.installed: requirements/%.txt requirements/run.txt | .venv/bin/python
-	.venv/bin/pip install --no-compile --requirement $<
-	@touch $@
+.PHONY: python-run python-test
+python-run python-test: python-%: machine
+	@requirements/install $*
 
 $(collection):
 	@mkdir -p $(@D)

@@ -48,7 +48,6 @@ hosts = st.builds(
     wal_disk_bytes=st.integers(GB, 2**50),
     wal_on_data_disk=st.booleans(),
     database_hosts=st.integers(1, 20),
-    remote_standby=st.booleans(),
     max_connections=st.one_of(st.none(), st.integers(4, 5000)),
     cluster_floor=st.dictionaries(st.sampled_from(tuning.STANDBY_MINIMA), st.integers(0, 1000)),
 )
@@ -125,8 +124,7 @@ def test_memory_by_size(memory: int, expected: tuple[str, ...]):
         ({"cluster_floor": {"max_connections": 80}}, {"max_connections": "200"}),
         ({"database_hosts": 1}, {"max_wal_senders": "16", "max_replication_slots": "16"}),
         ({"database_hosts": 9}, {"max_wal_senders": "22", "max_replication_slots": "22"}),
-        ({"remote_standby": False}, {"wal_sender_timeout": "6s", "wal_receiver_timeout": "6s"}),
-        ({"remote_standby": True}, {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"}),
+        ({}, {"wal_sender_timeout": "6s", "wal_receiver_timeout": "6s"}),
         (
             {"wal_disk_bytes": 10 * GB},
             {
