@@ -61,6 +61,7 @@ class Run:
 
     results: dict[str, dict[str, Any]]
     output: str
+    status: int = 0
 
     def mistakes(self, host: str) -> list[str]:
         """Return the list that a host failed with."""
@@ -89,12 +90,18 @@ class Checkout:
         }
 
     def play(self, inventory: str | Path, *options: str, book: str = PLAY, **environment: str) -> Run:
+        """Run the text of a playbook on an inventory, which is a path or the text of one."""
+        playbook = self.folder / "play.yml"
+        playbook.write_text(book)
+        run = self.run(inventory, playbook, *options, **environment)
+        assert run.results, run.output
+        return run
+
+    def run(self, inventory: str | Path, playbook: Path, *options: str, **environment: str) -> Run:
         """Run a playbook on an inventory, which is a path or the text of one."""
         if isinstance(inventory, str):
             self.folder.joinpath("hosts.yml").write_text(inventory)
             inventory = self.folder / "hosts.yml"
-        playbook = self.folder / "play.yml"
-        playbook.write_text(book)
         command = [Path(sys.executable).with_name("ansible-playbook"), "-v", "-i", inventory, *options, playbook]
         done = subprocess.run(
             [str(word) for word in command],
@@ -106,5 +113,4 @@ class Checkout:
             check=False,
         )
         found = {host: json.loads(text) for host, text in RESULT.findall(done.stdout)}
-        assert found, done.stdout + done.stderr
-        return Run(found, done.stdout + done.stderr)
+        return Run(found, done.stdout + done.stderr, done.returncode)
