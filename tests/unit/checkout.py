@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "correct horse battery"
 
 
-RESULT = re.compile(r"^(?:fatal|ok): \[(\S+)\](?:: FAILED!)? => (\{.*\})$", re.MULTILINE)
+RESULT = re.compile(r"^(?:fatal|ok|changed): \[(\S+)\](?:: FAILED!)? => (\{.*\})$", re.MULTILINE)
 
 
 POINTER = "Cluster {}: refused before any host was touched; the list of mistakes is at {}."
