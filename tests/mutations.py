@@ -96,8 +96,9 @@ def negations(module: str) -> Iterator[Negation]:
     tree = ast.parse(source)
     found = {span(node): node for node in conditions(tree)}
     for target, node in sorted(found.items()):
-        negated = ast.fix_missing_locations(_Negate(target).visit(copy.deepcopy(tree)))
-        yield Negation(module, node.lineno, ast.unparse(node), negated)
+        negated = _Negate(target).visit(copy.deepcopy(tree))
+        assert isinstance(negated, ast.Module)
+        yield Negation(module, node.lineno, ast.unparse(node), ast.fix_missing_locations(negated))
 
 
 def compiled(folder: Path, names: tuple[str, ...]) -> dict[str, CodeType]:

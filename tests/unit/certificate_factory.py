@@ -59,7 +59,7 @@ def make(
     ends: datetime.datetime = NOW + 396 * DAY,
     usages: tuple[Any, ...] = BOTH,
     digital_signature: bool | None = None,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
     identifiers: bool = True,
 ) -> Made:
     key = key or elliptic()

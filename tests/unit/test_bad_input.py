@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificate_factory import Made, make, make_ca, write
@@ -155,12 +156,13 @@ EXPECTED = [
 
 
 def test_every_mistake_is_in_one_list_and_no_host_is_called(checkout: Checkout, port: Port) -> None:
-    dates = {"begins": BEGINS, "ends": ENDS}
+    dates: dict[str, Any] = {"begins": BEGINS, "ends": ENDS}
     ca, other = make_ca(**dates), make_ca("other CA", **dates)
     leaf = {name: make(name, ca, **dates) for name in ("db1", "db2", "db3")}
+    expired = make("db2", ca, begins=BEGINS, ends=ENDED)
     certificates = {
         "mismatched": provided(checkout.folder / "db1", leaf["db1"], leaf["db2"], ca),
-        "expired": provided(checkout.folder / "db2", *[make("db2", ca, begins=BEGINS, ends=ENDED)] * 2, ca),
+        "expired": provided(checkout.folder / "db2", expired, expired, ca),
         "unsigned": provided(checkout.folder / "db3", leaf["db3"], leaf["db3"], other),
     }
     inventory = BAD.format(**certificates, way=port.way)

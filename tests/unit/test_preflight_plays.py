@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from checkout import ALONE, PLAY, POINTER, THREE, Checkout
 
+VAULT = str(Path(sys.executable).with_name("ansible-vault"))
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
@@ -238,7 +240,7 @@ def test_extra_variables_hold_for_every_member(checkout: Checkout) -> None:
 def test_files_of_the_controller_are_checked(checkout: Checkout) -> None:
     vault = checkout.folder / "vault"
     vault.write_text("of the test")
-    command = [Path(sys.executable).with_name("ansible-vault"), "encrypt", "--vault-password-file", vault, "key.pem"]
+    command = [VAULT, "encrypt", "--vault-password-file", str(vault), "key.pem"]
     checkout.folder.joinpath("key.pem").write_text("no key")
     subprocess.run(command, cwd=checkout.folder, env=checkout.environment, capture_output=True, check=True)
     checkout.folder.joinpath("ca.pem").write_text("no certificate")
@@ -254,7 +256,7 @@ def test_files_of_the_controller_are_checked(checkout: Checkout) -> None:
 
 def test_a_value_that_ansible_vault_encrypted(checkout: Checkout) -> None:
     checkout.folder.joinpath("vault").write_text("of the test")
-    command = [Path(sys.executable).with_name("ansible-vault"), "encrypt_string", "--vault-password-file", "vault"]
+    command = [VAULT, "encrypt_string", "--vault-password-file", "vault"]
     done = subprocess.run(
         [*command, "--stdin-name", "postgresql_server_locale"],
         cwd=checkout.folder,

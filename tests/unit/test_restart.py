@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _restart
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._restart import Plan, Running, Waiting
 
-MINIMA = dict.fromkeys(_restart.STANDBY_MINIMA, 100)
+MINIMA = dict.fromkeys(STANDBY_MINIMA, 100)
 DATABASES = ["db1", "db2", "db3"]
 
 

@@ -51,8 +51,13 @@ class Loader(yaml.SafeLoader):
     """A loader that knows Ansible's tags."""
 
 
-Loader.add_constructor("!vault", lambda loader, node: loader.construct_scalar(node))
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+def scalar(loader: Loader, node: yaml.Node) -> Any:
+    assert isinstance(node, yaml.ScalarNode)
+    return loader.construct_scalar(node)
+
+
+Loader.add_constructor("!vault", scalar)
+Loader.add_constructor("!unsafe", scalar)
 
 
 def load(path: Path) -> Any:

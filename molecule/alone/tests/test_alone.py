@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def fresh() -> None:
         subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)
 
 
-def play(folder: Path, playbook: str, inventory: dict[str, object]) -> str:
+def play(folder: Path, playbook: str, inventory: Mapping[str, object]) -> str:
     """Run a playbook in the folder."""
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
     done = subprocess.run(
