@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _arguments
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake
-from preflight_members import defaults
+from preflight_members import ROLES, defaults
 
 SECRET = "correct horse battery"
 
@@ -144,3 +145,10 @@ def test_secrets(spec: dict[str, Any], secret: bool) -> None:
 def test_long_values_are_cut() -> None:
     assert _arguments.shown("x" * 100) == '"' + "x" * 56 + "..."
     assert len(_arguments.shown("x" * 58)) == 60
+
+
+def test_an_unknown_version() -> None:
+    path = ROLES / "cluster" / "meta" / "argument_specs.yml"
+    spec = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]["postgresql_version"]
+    mistake = Mistake("postgresql_version", '"15" is unknown; write one of 16, 17')
+    assert _arguments.check("postgresql_version", spec, "15") == (None, [mistake])

@@ -120,6 +120,7 @@ CONNECTIONS = "write a whole number from 1 to 262143"
         ("fsync", "no", "off loses the cluster when the host crashes; write on"),
         ("full_page_writes", "off", "off loses pages when the host crashes; write on"),
         ("hot_standby", False, "off would close the standbys to every check and reader; write on"),
+        ("wal_level", "full", '"full" is not one of its values; write one of minimal, replica, logical'),
         ("wal_level", "minimal", "minimal has no archive and no standby; write replica or logical"),
         ("password_encryption", "md5", "md5 is not accepted by any rule of pg_hba.conf here; write scram-sha-256"),
         ("ssl_min_protocol_version", "tlsv1.1", "TLSv1.1 would offer TLS below 1.2; write TLSv1.2 or TLSv1.3"),
