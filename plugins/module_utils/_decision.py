@@ -12,26 +12,37 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform, _settings, _topology, _tuning
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _journal,
+    _platform,
+    _settings,
+    _topology,
+    _tuning,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     DATABASE,
     PREFERRED,
+    RECORDERS,
     REPLICATOR,
     STANDBY_MINIMA,
     Cluster,
     Member,
     is_ip,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation
-from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import ADOPT, BOOTSTRAP, NONE, START
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, Observation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import (
+    ADOPT,
+    BOOTSTRAP,
+    CLONE,
+    NONE,
+    START,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Json = Mapping[str, Any]
 
-RECORDERS = {DATABASE, "repository"}
 # A WAL sender or receiver that hears nothing for so long counts as dead; another region is farther away.
 TIMEOUT, DISTANT_TIMEOUT = "6s", "30s"
-SYNCHRONOUS_SET = "synchronous_standby_names"
 RECEIVER_TIMEOUT = "wal_receiver_timeout"
 
 
@@ -210,8 +221,8 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,
         "watch_running": unit.get("watch", {}).get("active") == "active",
-        # A standby that was primary once keeps a set, and would make commits wait for it when it is promoted.
-        "set_is_stale": bool(server and server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"]),
+        "set_is_stale": _set_is_stale(seen, action),
+        "is_recorder": bool(RECORDERS & set(member["duties"])),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
     }
@@ -247,20 +258,41 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     it is waited for, and enters then.
     """
     decided = topology.synchronous
-    enter = sorted({*decided.enters, *decided.coming})
-    live = sorted(StandbyNames.parse(decided.live).names)
-    clock = (given.observed.get(topology.primary or "") or {}).get("clock", {})
-    moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
-    entry = {"time": moment, "event": "synchronous set", "from": live, "by": "site"}
     return {
         **asdict(decided),
         "act": decided.changed or bool(decided.coming),
         "keep": list(decided.keep),
-        "enter": enter,
-        "weakens": decided.weakened,
-        "entry": entry | {"to": sorted({*decided.keep, *enter})},
-        "relax_entry": entry | {"to": [], "by": "relax_synchronous"},
+        "enter": sorted({*decided.enters, *decided.coming}),
+        "behind": list(decided.behind),
+        "meanwhile": list(decided.meanwhile),
+        "entry": _entry(given, topology),
     }
+
+
+def _entry(given: Given, topology: _topology.Decision) -> dict[str, Any]:
+    """Return the line of the journal that tells of the set as it is; who writes it says when and why."""
+    leader = given.observed.get(topology.primary or "") or {}
+    server = leader.get("server") or {}
+    moment = datetime.fromtimestamp(leader.get("clock", {}).get("now", 0), timezone.utc)
+    return {
+        "event": _journal.SYNCHRONOUS,
+        "operation": "site",
+        "primary": topology.primary,
+        "durability": given.cluster["durability"],
+        "to": sorted(StandbyNames.parse(topology.synchronous.live).names),
+        "time": moment.isoformat(timespec="microseconds"),
+        "timeline": Observation.from_json(leader).timeline,
+        "lsn": server.get("lsn"),
+    }
+
+
+def _set_is_stale(seen: Json, action: str) -> bool:
+    """Say whether a standby keeps the set of the primary that it once was: promoted, commits would wait for that."""
+    server, data = seen.get("server"), seen.get("data", {})
+    if server:
+        return bool(server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"])
+    becomes_standby = action == CLONE or (action in {START, ADOPT} and data.get("standby_signal"))
+    return bool(becomes_standby and data.get("synchronous_set"))
 
 
 def _database_bytes(given: Given, primary: str | None) -> int:

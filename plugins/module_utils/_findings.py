@@ -223,6 +223,26 @@ def stranger(primary: str, name: str) -> Finding:
     )
 
 
+def behind(name: str, primary: str) -> Finding:
+    """Say that a host's journal cannot be relied on."""
+    return Finding(
+        WARNING,
+        name,
+        f"The journal of {name} does not say what the synchronous set of {primary} is.",
+        "Run site.yml, which records it. Until then it does not tell who has every acknowledged commit.",
+    )
+
+
+def no_journal(name: str, error: str) -> Finding:
+    """Say that a host cannot keep a record."""
+    return Finding(
+        ERROR,
+        name,
+        f"The journal of {name} cannot be read: {error}.",
+        "Mend its file system or its file; while most journals cannot be written the synchronous set is not weakened.",
+    )
+
+
 def _foreign_files(picture: Picture, name: str) -> Finding:
     return Finding(
         ERROR,

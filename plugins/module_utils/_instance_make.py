@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_instance
+from ansible_collections.steadfast.postgresql.plugins.module_utils._journal import sync_directory
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observe_host import clone_unit
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     OWNER,
@@ -21,7 +22,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     change,
     run,
     run_as_owner,
-    sync_directory,
     wait_until,
     write_marker,
 )

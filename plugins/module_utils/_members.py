@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 DATABASE = "database"
+RECORDERS = frozenset({DATABASE, "repository"})
+"""Whose hosts keep the cluster's journal."""
 
 REQUIRED = "required"
 PREFERRED = "preferred"

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_sql
-from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import parse_lsn
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _journal, _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, parse_lsn
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -52,6 +52,8 @@ def data(instance: Instance) -> dict[str, Any]:
         "incomplete": beside(instance).exists(),
         "standby_signal": (directory / "standby.signal").exists(),
         "auto_conf": _settings(directory / "postgresql.auto.conf"),
+        # What is in force says the server; of one that does not run, its file says what will be.
+        "synchronous_set": _settings(instance.synchronous_file).get(SYNCHRONOUS_SET, ""),
     }
 
 
@@ -64,6 +66,14 @@ def marker(instance: Instance) -> dict[str, str] | None:
     """Return the collection's own record of the instance, None for one that it did not make."""
     found: dict[str, str] | None = read_json(instance.marker)
     return found
+
+
+def journal(instance: Instance) -> dict[str, Any]:
+    """Return what the journal last says about the synchronous set, and why it cannot be read."""
+    try:
+        return {"synchronous_set": _journal.last(instance.journal, _journal.SYNCHRONOUS), "error": None}
+    except (OSError, UnicodeDecodeError) as error:
+        return {"synchronous_set": None, "error": str(error)}
 
 
 def control(instance: Instance) -> dict[str, Any] | None:

@@ -95,6 +95,11 @@ options:
     type: list
     elements: str
     default: []
+  expect:
+    description:
+      - For O(operation=synchronous), the value of the set that the decision was made upon. When another one is in force
+        nothing is changed and the module fails.
+    type: str
   wait:
     description: For O(operation=synchronous), seconds to wait for all candidates to stream.
     type: float
@@ -135,11 +140,10 @@ finished:
   description: Whether the clone is complete.
   returned: when O(operation=clone)
   type: bool
-members:
-  description: Who is in the synchronous set after a change of it.
+in_force:
+  description: Who is in the synchronous set now, in C(to), with time, timeline and LSN, as the journal has it.
   returned: when O(operation=synchronous)
-  type: list
-  elements: str
+  type: dict
 lsn:
   description: Where the write ended in the WAL.
   returned: when O(operation=write_probe)
@@ -165,7 +169,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     Instance,
     change,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Given = dict[str, Any]
 Result = dict[str, Any]
@@ -196,6 +199,7 @@ ARGUMENTS: dict[str, Any] = {
     "drop": {"type": "list", "elements": "str", "default": []},
     "keep": {"type": "list", "elements": "str", "default": []},
     "enter": {"type": "list", "elements": "str", "default": []},
+    "expect": {"type": "str"},
     "wait": {"type": "float", "default": 60},
 }
 
@@ -217,9 +221,9 @@ def reload(instance: Instance, given: Given, check_mode: bool) -> Result:
 
 def synchronous(instance: Instance, given: Given, check_mode: bool) -> Result:
     """Set the synchronous standbys."""
-    changes = _instance_objects.synchronous(instance, given["keep"], given["enter"], given["wait"], check_mode)
-    members = [sorted(StandbyNames.parse(made["to"].replace("empty", "")).names) for made in changes]
-    return {"changes": changes, "members": members[0] if members else []}
+    plan = _instance_objects.SetPlan(given["keep"], given["enter"], given["expect"], given["wait"])
+    changes, in_force = _instance_objects.synchronous(instance, plan, check_mode)
+    return {"changes": changes, "in_force": in_force}
 
 
 def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:

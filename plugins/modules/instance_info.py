@@ -8,7 +8,7 @@ short_description: Read everything about a host's PostgreSQL instance without ch
 version_added: 0.1.0
 description:
   - One run reads the host (hardware, packages, disks, clock), the instance's files and control data, its systemd unit,
-    its certificates and what the running server says about itself.
+    its certificates, its journal and what the running server says about itself.
   - It works on a host where nothing is installed yet, and runs as root.
 options:
   certificates_directory:
@@ -79,6 +79,9 @@ instance:
     certificates:
       description: The host's certificate.
       type: dict
+    journal:
+      description: The last entry of the host's journal about the synchronous set, and why the journal cannot be read.
+      type: dict
     disks:
       description: File systems of data and WAL.
       type: dict
@@ -132,8 +135,10 @@ def main() -> None:
         "packages": _observe_host.packages(),
         "certificates": _certificate_facts.read(given["certificates_directory"]),
     }
+    instance = Instance.of(given)
     if given["database"]:
-        found |= observe_instance(Instance.of(given), certificates)
+        found |= observe_instance(instance, certificates)
+    found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)
 

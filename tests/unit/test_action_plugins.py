@@ -29,13 +29,13 @@ def play(host: str = "db1", variables: Any = None, order: tuple[str, ...] = ("op
             "inventory_hostname": host,
             "ansible_play_hosts_all": list(order),
             "hostvars": Hostvars(variables or {}),
-            _play.PREFLIGHT: {"cluster": CLUSTER, "own": {"postgresql_port": 5432}},
+            _play.PREFLIGHT: {"started": 100.0, "cluster": CLUSTER, "own": {"postgresql_port": 5432}},
         }
     )
 
 
-def saw(number: int = 1) -> dict[str, Any]:
-    return {_play.OBSERVATION: {"instance": {"number": number}}}
+def saw(number: int = 1, asked: float = 100.0) -> dict[str, Any]:
+    return {_play.OBSERVATION: {"instance": {"number": number}, "asked": asked}}
 
 
 UNREACHABLE = {_play.OBSERVATION: {"unreachable": True, "msg": "timed out"}}
@@ -53,6 +53,7 @@ def test_the_cluster_and_its_members():
         pytest.param({"db1": saw(), "db2": saw(), "db3": saw()}, ["db2", "db1", "db3"], id="in the play's order"),
         pytest.param({"db1": saw(), "db2": UNREACHABLE}, ["db1"], id="unreachable"),
         pytest.param({"db1": saw(), "ops9": saw()}, ["db1"], id="another cluster"),
+        pytest.param({"db1": saw(), "db2": saw(asked=99.9)}, ["db1"], id="in an earlier play"),
         pytest.param({"db1": saw(), "db3": {_play.OBSERVATION: "text"}}, ["db1"], id="no result"),
         pytest.param({"db1": saw(), "db2": {_play.OUTCOME: {"instance": {}}}}, ["db1"], id="another result"),
     ],

@@ -117,7 +117,7 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
 
 def platform(hosts: Mapping[str, Any]) -> dict[str, Any]:
     """The hosts of a situation; None stays unknown."""
-    return {name: seen and observed(name, seen) for name, seen in hosts.items()}
+    return {name: seen and observed(name, seen) for name, seen in situations.with_journals(hosts).items()}
 
 
 def given(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: Any) -> Given:
