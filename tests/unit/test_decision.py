@@ -334,19 +334,20 @@ def test_a_host_without_systemd_runs_no_watch():
     assert _decision.decide(given)["self"]["watch_running"] is False
 
 
-# keep, enter, weakens and the journal's from and to.
+# act, keep, enter, weakened, who is recorded before and who is in force now.
+WITH_SET = stopped(data={"synchronous_set": 'ANY 1 ("db2")'})
 SYNCHRONOUS = {
     "at rest": (healthy(), {}, (False, ["db2"], [], False, ["db2"], ["db2"])),
-    "fresh: db2 enters once it streams": (all_empty(), {}, (True, [], ["db2"], False, [], ["db2"])),
+    "fresh: db2 enters once it streams": (all_empty(), {}, (True, [], ["db2"], False, [], [])),
     "relaxed, and the standby streams again": (
         healthy(db1=primary("db2", "db3")),
         {},
-        (True, [], ["db2"], False, [], ["db2"]),
+        (True, [], ["db2"], False, [], []),
     ),
     "relaxed, and the standby is to be started": (
         healthy(db1=primary("db3", slots=UNUSED), db2=stopped_standby()),
         {},
-        (True, [], ["db2"], False, [], ["db2"]),
+        (True, [], ["db2"], False, [], []),
     ),
     "relaxed, and the standby is away": (
         healthy(db1=primary("db3", slots=UNUSED), db2=None),
@@ -368,17 +369,17 @@ SYNCHRONOUS = {
             ),
         ),
         {},
-        (True, [], ["db1"], False, [], ["db1"]),
+        (True, [], ["db1"], False, [], []),
     ),
     "durability is asynchronous now": (
         healthy(),
         {"durability": "asynchronous"},
-        (True, [], [], True, ["db2"], []),
+        (True, [], [], True, [], ["db2"]),
     ),
     "a second candidate joins": (
         healthy(db4=empty()),
         {"members": [whole.DB1, whole.DB2, whole.DB3, SPARE, whole.OPS1]},
-        (True, ["db2"], ["db4"], True, ["db2"], ["db2", "db4"]),
+        (True, ["db2"], ["db4"], True, ["db2", "db4"], ["db2"]),
     ),
     "a stranger leaves for the one that comes": (
         healthy(
@@ -386,12 +387,32 @@ SYNCHRONOUS = {
             db2=stopped_standby(),
         ),
         {},
-        (True, [], ["db2"], True, ["db3"], ["db2"]),
+        (True, [], ["db2"], True, ["db2", "db3"], ["db3"]),
     ),
-    "all stopped: nothing is known of the set": (
+    "all stopped, and no set was ever written": (
         healthy(db1=stopped(), db2=stopped_standby(), db3=stopped_standby()),
         {},
-        (True, ["db2"], ["db2"], False, [], ["db2"]),
+        (True, [], ["db2"], False, [], []),
+    ),
+    "all stopped: the set is what the file says": (
+        healthy(db1=WITH_SET, db2=stopped_standby(), db3=stopped_standby()),
+        {},
+        (True, ["db2"], ["db2"], False, ["db2"], ["db2"]),
+    ),
+    "all stopped, with a second candidate": (
+        healthy(db1=WITH_SET, db2=stopped_standby(), db3=stopped_standby(), db4=empty()),
+        {"members": [whole.DB1, whole.DB2, whole.DB3, SPARE, whole.OPS1]},
+        (True, ["db2"], ["db2", "db4"], True, ["db2", "db4"], ["db2"]),
+    ),
+    "all stopped, and durability is asynchronous now": (
+        healthy(db1=WITH_SET, db2=stopped_standby(), db3=stopped_standby()),
+        {"durability": "asynchronous"},
+        (True, [], [], True, [], ["db2"]),
+    ),
+    "durability is preferred now": (
+        healthy(),
+        {"durability": "preferred"},
+        (False, ["db2"], [], True, ["db2"], ["db2"]),
     ),
     "no primary": (
         {"db1": None, "db2": standby(), "db3": standby(), "ops1": repository()},
@@ -403,12 +424,13 @@ SYNCHRONOUS = {
 
 @pytest.mark.parametrize("name", SYNCHRONOUS)
 def test_synchronous_set(name):
-    hosts, facts, (act, keep, enter, weakens, before, after) = SYNCHRONOUS[name]
+    hosts, facts, (act, keep, enter, weakened, meanwhile, live) = SYNCHRONOUS[name]
     plan = decide("db1", hosts, cluster=whole.cluster(**facts))["synchronous"]
-    assert picked(plan, {"act": 0, "weakens": 0}) == {"act": act, "weakens": weakens}
-    if act:
-        assert picked(plan, {"keep": 0, "enter": 0}) == {"keep": keep, "enter": enter}
-        assert picked(plan["entry"], {"from": 0, "to": 0}) == {"from": before, "to": after}
+    assert picked(plan, {"act": 0, "weakened": 0}) == {"act": act, "weakened": weakened}
+    assert picked(plan, {"keep": 0, "enter": 0}) == {"keep": keep, "enter": enter}
+    assert plan["entry"]["to"] == live
+    if weakened:
+        assert plan["meanwhile"] == meanwhile
 
 
 def test_the_primary_that_was_moved_gets_its_slots():
@@ -429,11 +451,29 @@ def test_slots_to_drop_are_the_hosts_own():
 
 
 def test_lines_of_the_journal():
-    hosts = healthy(db1=primary("db2", "db3", synchronous='ANY 1 ("db2")', clock=situations.clock(0)))
-    plan = decide("db1", hosts)["synchronous"]
-    entry = {"time": "1970-01-01T00:16:40+00:00", "event": "synchronous set", "from": ["db2"]}
-    assert plan["entry"] == entry | {"by": "site", "to": ["db2"]}
-    assert plan["relax_entry"] == entry | {"by": "relax_synchronous", "to": []}
+    first = primary("db2", "db3", synchronous='ANY 1 ("db2")', clock=situations.clock(0), timeline=3)
+    entry = {
+        "event": "synchronous set",
+        "operation": "site",
+        "primary": "db1",
+        "durability": "required",
+        "to": ["db2"],
+        "time": "1970-01-01T00:16:40.200000+00:00",
+        "timeline": 3,
+        "lsn": "0/5000000",
+    }
+    hosts = healthy(db1=first, db2=standby(timeline=3), db3=standby(timeline=3))
+    assert decide("db1", hosts)["synchronous"]["entry"] == entry
+
+
+@pytest.mark.parametrize(("host", "keeps"), [("db1", True), ("ops1", True), ("pool1", False)])
+def test_who_keeps_a_journal(host, keeps):
+    pooler = whole.member("pool1", duties=["pooler"])
+    given = whole.given(host, cluster=whole.cluster(whole.DB1, whole.DB2, whole.DB3, whole.OPS1, pooler))
+    given.observed["pool1"] = given.observed["ops1"] | {"host": given.observed["ops1"]["host"] | {"ipv4": "10.0.0.8"}}
+    decision = _decision.decide(given)
+    assert decision["self"]["is_recorder"] is keeps
+    assert decision["recorders"] == ["db1", "db2", "db3", "ops1"]
 
 
 def test_members_of_one_address_are_refused():
@@ -458,7 +498,23 @@ def test_refusals_stand_in_one_list():
     [
         pytest.param(healthy(), False, id="a standby with an empty set"),
         pytest.param(healthy(db2=standby(settings={"synchronous_standby_names": 'ANY 1 ("db1")'})), True, id="former"),
-        pytest.param(healthy(db2=stopped_standby()), False, id="a stopped one does not tell"),
+        pytest.param(healthy(db2=stopped_standby()), False, id="a stopped one without"),
+        pytest.param(healthy(db2=stopped_standby(data={"synchronous_set": "x"})), True, id="stopped"),
+        pytest.param(
+            healthy(db2=stopped_standby(data={"synchronous_set": "x"}, marker=None)), True, id="to be adopted"
+        ),
+        pytest.param(healthy(db2=empty(data={"synchronous_set": "x"})), True, id="to be cloned again"),
+        pytest.param(healthy(db2=stopped(data={"synchronous_set": "x"})), False, id="an old primary is left alone"),
+        pytest.param(
+            {
+                "db1": None,
+                "db2": stopped_standby(data={"synchronous_set": "x"}),
+                "db3": standby(),
+                "ops1": repository(),
+            },
+            True,
+            id="beside an unknown primary",
+        ),
     ],
 )
 def test_the_set_of_a_former_primary_is_stale(hosts, stale):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _postgres, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
 INSTANCE = Instance("16", "main", Path("/data"), 5433)
@@ -187,7 +188,12 @@ def test_check_mode_before_there_is_a_server(server):
         change("role", "replicator", "absent", "replication"),
     ]
     assert _instance_objects.slots(INSTANCE, ["db2"], ["db1"], True) == [change("slot", "db2", "absent", "present")]
-    assert _instance_objects.synchronous(INSTANCE, [], ["db2"], 0, True) == [
+    # A new cluster takes over the file that was left from an old one.
+    plan = SetPlan([], ["db2"], 'ANY 1 ("db9")')
+    assert _instance_objects.synchronous(INSTANCE, plan, True)[0] == [
+        change("synchronous_standby_names", "16/main", 'ANY 1 ("db9")', 'ANY 1 ("db2")')
+    ]
+    assert _instance_objects.synchronous(INSTANCE, SetPlan([], ["db2"]), True)[0] == [
         change("synchronous_standby_names", "16/main", "empty", 'ANY 1 ("db2")')
     ]
 
@@ -247,7 +253,6 @@ SETS = [
     pytest.param('ANY 1 ("db2")', ["db2"], [], [], None, [], id="as it is"),
     pytest.param('ANY 1 ("db2")', [], [], [], [], became('ANY 1 ("db2")', "empty"), id="emptied"),
     pytest.param("", [], [], [], None, [], id="empty as it is"),
-    # Of a primary that was stopped the set is not known beforehand: all candidates stay that are in.
     pytest.param('ANY 1 ("db2")', ["db2", "db4"], ["db2"], ["db2"], None, [], id="in already"),
     pytest.param(
         'ANY 1 ("db2")',
@@ -265,28 +270,64 @@ SETS = [
 ]
 
 
+POSITION = {"lsn": "0/3000060", "timeline": 2}
+
+
+def answers(live: str, streaming: Any) -> dict[str, Any]:
+    return {
+        "SHOW synchronous_standby_names": live,
+        _instance_objects.STREAMING: streaming,
+        _instance_objects.POSITION: POSITION,
+    }
+
+
 @pytest.mark.parametrize(("live", "keep", "enter", "streaming", "names", "changes"), SETS)
 def test_synchronous(server, *, live, keep, enter, streaming, names, changes):
-    server.answers |= {"SHOW synchronous_standby_names": live, _instance_objects.STREAMING: streaming}
-    assert _instance_objects.synchronous(INSTANCE, keep, enter, 0, False) == changes
-    script = ["/usr/local/lib/steadfast/synchronous", "set", "16", "main", "5433"]
+    server.answers |= answers(live, streaming)
+    made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(keep, enter, wait=0), False)
+    assert made == changes
+    script = ["/usr/local/lib/steadfast/synchronous", "set", "16", "main", "5433", live]
     assert server.programs == ([] if names is None else [[*script, *names]])
+    after = re.findall(r'"(\w+)"', live) if names is None else names
+    assert in_force.pop("time").endswith("+00:00")
+    assert in_force == {"to": after, **POSITION}
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("live", "expected", "refusal"),
+    [
+        ('ANY 1 ("db2")', "ANY 1 (db2)", None),
+        ("", "", None),
+        ("", 'ANY 1 ("db2")', 'the set is empty by now, and was ANY 1 ("db2")'),
+        ('ANY 1 ("db2", "db4")', 'ANY 1 ("db2")', 'the set is ANY 1 ("db2", "db4") by now, and was ANY 1 ("db2")'),
+        ('ANY 1 ("db2")', "", 'the set is ANY 1 ("db2") by now, and was empty'),
+    ],
+)
+def test_synchronous_expects_the_set_that_was_decided_upon(server, *, live, expected, refusal, check_mode):
+    server.answers |= answers(live, ["db2"])
+    plan = SetPlan(["db2"], [], expected, 0)
+    if refusal is None:
+        assert _instance_objects.synchronous(INSTANCE, plan, check_mode)[0] == []
+        return
+    with pytest.raises(CommandError) as error:
+        _instance_objects.synchronous(INSTANCE, plan, check_mode)
+    assert str(error.value) == f"{refusal} when this run looked: another run or the watch has changed it. Run again."
+    assert server.programs == []
 
 
 def test_synchronous_waits_for_those_that_come(server, monkeypatch):
-    looks = [[], ["db2"], ["db2", "db4"]]
-    server.answers |= {"SHOW synchronous_standby_names": "", _instance_objects.STREAMING: looks}
+    server.answers |= answers("", [[], ["db2"], ["db2", "db4"]])
     monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
-    assert _instance_objects.synchronous(INSTANCE, [], ["db2", "db4"], 60, False) == became(
-        "empty", 'ANY 1 ("db2", "db4")'
-    )
+    made, _ = _instance_objects.synchronous(INSTANCE, SetPlan([], ["db2", "db4"]), False)
+    assert made == became("empty", 'ANY 1 ("db2", "db4")')
 
 
 def test_check_mode_predicts_that_they_come(server):
     server.answers |= {"SHOW synchronous_standby_names": 'ANY 1 ("db2")', _instance_objects.STREAMING: []}
-    assert _instance_objects.synchronous(INSTANCE, ["db2"], ["db4"], 60, True) == became(
-        'ANY 1 ("db2")', 'ANY 1 ("db2", "db4")'
-    )
+    made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(["db2"], ["db4"]), True)
+    assert made == became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")')
+    assert in_force["to"] == ["db2", "db4"]
     assert server.programs == []
 
 

@@ -174,7 +174,7 @@ def test_unit_without_systemd(monkeypatch, instance):
 
 
 def make(folder: Path, **contents: str) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
         (folder / name).write_text(text)
 
@@ -186,6 +186,7 @@ NOTHING = {
     "incomplete": False,
     "standby_signal": False,
     "auto_conf": {},
+    "synchronous_set": "",
 }
 
 
@@ -236,6 +237,37 @@ def test_data_beside_what_was_left(instance, tmp_path):
     make(tmp_path / "data.incomplete")
     found = _observe_instance.data(instance)
     assert (found["state"], found["incomplete"]) == ("absent", True)
+
+
+def test_the_file_of_the_synchronous_set(instance):
+    make(instance.synchronous_file.parent, **{instance.synchronous_file.name: SET})
+    assert _observe_instance.data(instance)["synchronous_set"] == 'ANY 1 ("db2", "db4")'
+
+
+SET = """# Written by /usr/local/lib/steadfast/synchronous.
+synchronous_standby_names = 'ANY 1 ("db2", "db4")'
+"""
+
+
+def test_journal(instance):
+    assert _observe_instance.journal(instance) == {"synchronous_set": None, "error": None}
+    make(instance.journal.parent, **{"journal.jsonl": '{"event": "synchronous set", "to": ["db2"]}\n'})
+    entry = {"event": "synchronous set", "to": ["db2"]}
+    assert _observe_instance.journal(instance) == {"synchronous_set": entry, "error": None}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda path: path.mkdir(parents=True), "Is a directory"),
+        (lambda path: (path.parent.mkdir(parents=True), path.write_bytes(b"\xff")), "can't decode byte 0xff"),
+    ],
+)
+def test_a_journal_that_cannot_be_read(instance, spoil, error):
+    spoil(instance.journal)
+    found = _observe_instance.journal(instance)
+    assert found["synchronous_set"] is None
+    assert error in found["error"]
 
 
 def test_marker(instance):

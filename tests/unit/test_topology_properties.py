@@ -14,6 +14,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._observation 
     Server,
     Slot,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._record import Record
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision, decide
 from generated import CLUSTERS, SEEN, Observed
@@ -177,7 +178,9 @@ def carry_out(cluster: Cluster, observed: Observed, decided: Decision) -> Observ
     follows = {name for name, host in decided.hosts.items() if host.action in {"clone", "start", "adopt", "repoint"}}
     streams = leader.server.replication | dict.fromkeys(follows - {decided.primary}, "streaming")
     after[decided.primary] = replace(leader, server=replace(leader.server, replication=streams))
-    return after
+    live = StandbyNames.parse(after[decided.primary].synchronous_set).names
+    record = Record(live, cluster.durability, leader.timeline)
+    return {name: seen and replace(seen, record=record) for name, seen in after.items()}
 
 
 def with_slots(seen: Observation, slots: dict[str, Slot]) -> Observation:

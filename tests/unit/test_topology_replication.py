@@ -302,8 +302,8 @@ SET = [
         },
     ),
     Situation(
-        "the set of a stopped primary is not seen: whoever of its candidates is in stays in",
-        healthy(db1=stopped(), db2=stopped_standby()),
+        "the set of a stopped primary is what its file says: who is in stays in, and is waited for",
+        healthy(db1=stopped(data={"synchronous_set": ANY_DB2}), db2=stopped_standby()),
         {
             "actions": {"db1": "start", "db2": "start"},
             "create": ["db2", "db3"],
@@ -311,6 +311,20 @@ SET = [
             "coming": ["db2"],
             "keep": ["db2"],
         },
+    ),
+    Situation(
+        "a stopped primary that gets a second candidate",
+        healthy(db1=stopped(data={"synchronous_set": ANY_DB2}), db2=stopped_standby(), db4=empty()),
+        {
+            "actions": {"db1": "start", "db2": "start", "db4": "clone"},
+            "create": ["db2", "db3", "db4"],
+            "coming": ["db2", "db4"],
+            "keep": ["db2"],
+            "meanwhile": ["db2", "db4"],
+            "flags": ["weakened"],
+            "behind": [],
+        },
+        WITH_DB4,
     ),
     Situation(
         "nobody comes to a stopped primary where durability is asynchronous",
