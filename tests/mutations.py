@@ -24,6 +24,8 @@ PACKAGE = "ansible_collections.steadfast.postgresql.plugins.module_utils"
 # In the order of their imports: a negation in one reaches those behind it.
 MODULES = (
     "_members",
+    "_synchronous",
+    "_record",
     "_observation",
     "_picture",
     "_primary",
@@ -31,7 +33,6 @@ MODULES = (
     "_findings",
     "_standbys",
     "_slots",
-    "_synchronous",
     "_durability",
     "_topology",
 )
@@ -46,6 +47,7 @@ TESTS = (
     "test_members",
     "test_observation",
     "test_synchronous",
+    "test_record",
 )
 
 

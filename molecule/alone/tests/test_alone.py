@@ -96,3 +96,16 @@ def test_the_role_server_alone(folder: Path, lab: Lab) -> None:
     assert lab.sql("solo1", "SHOW server_version_num").startswith("16")
     assert lab.sql("solo1", "SHOW ssl") == "on"
     assert "changed=0" in play(folder, "five_lines.yml", inventory)
+
+
+TWO_PLAYS = f"""{FIVE_LINES}
+  post_tasks:
+    - ansible.builtin.command: systemctl stop postgresql@16-main
+{FIVE_LINES}"""
+
+
+def test_a_second_play_of_a_run_looks_again(folder: Path, lab: Lab) -> None:
+    (folder / "two_plays.yml").write_text(TWO_PLAYS)
+    variables = HOST | {"postgresql_server_package_source": "deb [trusted=yes] file:/srv/apt ./"}
+    play(folder, "two_plays.yml", {"all": {"hosts": {"solo1": variables}}})
+    assert lab.sql("solo1", "SHOW server_version_num").startswith("16")
