@@ -125,8 +125,8 @@ def synchronous(instance: Instance, plan: SetPlan, check_mode: bool) -> tuple[Ch
     current = _current_set(instance) if _answers(instance, check_mode) else plan.expect or ""
     if plan.expect is not None and not _is(current, plan.expect):
         raise CommandError(
-            f"the set is {current or 'empty'} by now, and was {plan.expect or 'empty'} when this run looked: another run "
-            "or the watch has changed it. Run again."
+            f"the set is {current or 'empty'} by now, and was {plan.expect or 'empty'} when this run looked: "
+            "another run or the watch has changed it. Run again."
         )
     ready = list(plan.enter) if check_mode else _streaming(instance, plan.enter, plan.wait)
     members = StandbyNames.parse(current).names

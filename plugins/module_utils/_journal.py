@@ -68,14 +68,13 @@ def append(path: Path, entry: Entry, same: Sequence[str] = (), limit: float = LI
 
 def planned(path: Path, entry: Entry, same: Sequence[str] = ()) -> tuple[dict[str, Any], bool]:
     """Return what append would, without writing."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return _resolved(text, entry, same)
+    return _resolved(_read(path) if path.exists() else "", entry, same)
 
 
 def last(path: Path, event: str) -> dict[str, Any] | None:
     """Return the last entry of an event; None where there is none, or no journal."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except FileNotFoundError:
         return None
     return next(_entries(text, event), None)
@@ -102,8 +101,13 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
+def _read(path: Path) -> str:
+    # What a crash left may be no text; the lines before and after it are.
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def _append_locked(descriptor: int, path: Path, entry: Entry, same: Sequence[str]) -> tuple[dict[str, Any], bool]:
-    text = path.read_text(encoding="utf-8")
+    text = _read(path)
     whole, is_new = _resolved(text, entry, same)
     if is_new:
         # A line that a crash cut off ends here, or it would take this one with it.

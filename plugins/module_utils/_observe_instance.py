@@ -72,7 +72,7 @@ def journal(instance: Instance) -> dict[str, Any]:
     """Return what the journal last says about the synchronous set, and why it cannot be read."""
     try:
         return {"synchronous_set": _journal.last(instance.journal, _journal.SYNCHRONOUS), "error": None}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         return {"synchronous_set": None, "error": str(error)}
 
 

@@ -65,11 +65,14 @@ def test_append(path, *, present, entry, same, expected):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_line_that_was_cut_off_takes_nothing_with_it(path):
-    fill(path, OLD, '{"event": "synchronous set", "to": ["db')
+@pytest.mark.parametrize("left", [b'{"event": "synchronous set", "to": ["db', b"\xff\xfe", bytes(20)])
+def test_a_line_that_was_cut_off_takes_nothing_with_it(path, left):
+    fill(path, OLD)
+    with path.open("ab") as stream:
+        stream.write(left)
     assert _journal.last(path, "synchronous set") == OLD
     _journal.append(path, ENTRY)
-    assert path.read_text().splitlines()[1] == '{"event": "synchronous set", "to": ["db'
+    assert path.read_bytes().splitlines()[1] == left
     assert _journal.last(path, "synchronous set") == {**ENTRY, "from": []}
 
 

@@ -256,18 +256,11 @@ def test_journal(instance):
     assert _observe_instance.journal(instance) == {"synchronous_set": entry, "error": None}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "error"),
-    [
-        (lambda path: path.mkdir(parents=True), "Is a directory"),
-        (lambda path: (path.parent.mkdir(parents=True), path.write_bytes(b"\xff")), "can't decode byte 0xff"),
-    ],
-)
-def test_a_journal_that_cannot_be_read(instance, spoil, error):
-    spoil(instance.journal)
+def test_a_journal_that_cannot_be_read(instance):
+    instance.journal.mkdir(parents=True)
     found = _observe_instance.journal(instance)
     assert found["synchronous_set"] is None
-    assert error in found["error"]
+    assert "Is a directory" in found["error"]
 
 
 def test_marker(instance):

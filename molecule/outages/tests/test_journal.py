@@ -65,7 +65,7 @@ def test_a_strengthening_that_was_not_recorded_is_recorded_by_the_next_run(lab: 
     assert lab.playbook(*RELAX).status == 0
     assert [last(lab, host)["to"] for host in RECORDERS] == [[], [], [], []]
     # What a run does that is killed before it records: the set is in force, the journals do not say so.
-    lab.shell("db1", 'synchronous() { /usr/local/lib/steadfast/synchronous "$@"; }; synchronous set 16 main 5432 "" db2')
+    lab.shell("db1", '/usr/local/lib/steadfast/synchronous set 16 main 5432 "" db2')
     assert live(lab) == ANY_DB2
     check = lab.playbook("playbooks/check_cluster.yml")
     assert "The journal of ops1 does not say what the synchronous set of db1 is." in check.output
@@ -138,7 +138,8 @@ def test_a_confirmation_that_names_no_cluster_is_refused(lab: Lab) -> None:
 
 def test_a_stopped_standby_loses_an_old_set_in_the_first_run(lab: Lab) -> None:
     file = "/etc/postgresql/16/main/conf.d/30-synchronous.conf"
-    lab.shell("db3", f"systemctl stop postgresql@16-main; cat > {file}", stdin=f"synchronous_standby_names = '{ANY_DB2}'\n")
+    old = f"synchronous_standby_names = '{ANY_DB2}'\n"
+    lab.shell("db3", f"systemctl stop postgresql@16-main; cat > {file}", stdin=old)
     run = lab.playbook("site.yml")
     assert f"db3: synchronous_standby_names 16/main: {ANY_DB2} -> empty" in run.changes
     assert lab.sql("db3", "SHOW synchronous_standby_names") == ""

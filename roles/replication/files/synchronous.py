@@ -50,9 +50,7 @@ def change(version: str, cluster: str, port: str, expected: str, *members: str) 
     with alone(version, cluster):
         found = psql(version, port, "SHOW synchronous_standby_names")
         if found != expected:
-            sys.exit(
-                f"the set is {found!r} by now, not {expected!r}: another run or the watch changed it; run again"
-            )
+            sys.exit(f"the set is {found!r} by now, not {expected!r}: another run or the watch changed it; run again")
         put(version, cluster, port, *members)
 
 
