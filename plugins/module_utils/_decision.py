@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform, _settings, _topology, _tuning
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _addresses,
+    _platform,
+    _settings,
+    _topology,
+    _tuning,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     DATABASE,
     PREFERRED,
@@ -65,16 +71,9 @@ class Given:
 
     @property
     def members(self) -> list[Json]:
-        """The members with the addresses that were observed where the inventory names none; "" for an unknown one."""
-        return [member | {"address": self._address(member), "port": self.cluster["port"]} for member in self._declared]
-
-    @property
-    def _declared(self) -> list[dict[str, Any]]:
-        return list(self.cluster["members"])
-
-    def _address(self, member: Json) -> str:
-        host = (self.observed.get(member["name"]) or {}).get("host", {})
-        return str(member["address"] or host.get("ipv4") or host.get("ipv6") or "")
+        """The members with their addresses, of which the inventory names some; "" for one that is not known."""
+        port, addresses = self.cluster["port"], _addresses.addresses(self.cluster["members"], self.observed)
+        return [{**member, "address": addresses[member["name"]], "port": port} for member in self.cluster["members"]]
 
     def member(self, name: str) -> Json:
         """Return a member by its name."""
@@ -91,7 +90,7 @@ def decide(given: Given) -> dict[str, Any]:
     return {
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
-            *_addresses(members),
+            *_addresses.refusals(members),
             *topology.refusals,
         ],
         "cluster": given.cluster["name"],
@@ -101,15 +100,15 @@ def decide(given: Given) -> dict[str, Any]:
         "primary_reason": topology.primary_reason,
         "members": members,
         "addresses": addresses,
-        # A rule for a member whose address is not known would be lost: the files that hold rules stay as they are.
-        "addresses_known": all(addresses.values()),
         "targets": [
-            {key: member[key] for key in ("name", "address", "port")} for member in databases if member["address"]
+            {key: member[key] for key in ("name", "address", "port")}
+            for member in databases
+            if member["address"] and given.observed.get(member["name"])
         ],
         "recorders": [member["name"] for member in members if RECORDERS & set(member["duties"])],
         "hosts": plain["hosts"],
         "slots": plain["slots"],
-        "left": plain["left"],
+        "left": [*plain["left"], *_addresses.left(addresses)],
         "synchronous": _synchronous(given, topology),
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
@@ -297,16 +296,3 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
     tuned.pop(RECEIVER_TIMEOUT)
     lines = _settings.assemble(server, tuned, own["postgresql_server_parameters"], version)
     return {name: asdict(line) for name, line in lines.items()}
-
-
-def _addresses(members: Sequence[Json]) -> list[str]:
-    """Refuse two members with one observed address."""
-    holders: dict[str, list[str]] = {}
-    for member in members:
-        if member["address"]:
-            holders.setdefault(member["address"], []).append(member["name"])
-    return [
-        f"{' and '.join(names)}: both have the address {address}; write postgresql_address for each of them"
-        for address, names in holders.items()
-        if len(names) > 1
-    ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _observe_sql
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import parse_lsn
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
@@ -78,6 +78,15 @@ def control(instance: Instance) -> dict[str, Any] | None:
         if field := CONTROL_FIELDS.get(name.strip()):
             found[field] = value.strip() if field in TEXT_FIELDS else int(value)
     return found
+
+
+def replicas(instance: Instance) -> dict[str, str]:
+    """Return the members' addresses that the last run wrote down: who cannot be asked now had that one."""
+    try:
+        text = (instance.configuration / "pg_hba.conf").read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    return _hba.replicas(text)
 
 
 def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:

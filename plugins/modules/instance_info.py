@@ -73,6 +73,9 @@ instance:
     server_error:
       description: Why the server did not answer.
       type: str
+    replicas:
+      description: Addresses from which the members replicate, by inventory name, as C(pg_hba.conf) names them.
+      type: dict
     stale:
       description: Files that are newer than the server's last load of its configuration.
       type: list
@@ -107,6 +110,7 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,
+        "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),
         "disks": _observe_host.disks(
             {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
