@@ -7,7 +7,7 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -198,6 +198,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "pending": server.get("pending", {}),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
+        "project_key_needed": _has_instance(given) and _platform.lacks_project_key(member, seen),
         "service_needed": bool(
             action in {BOOTSTRAP, START, ADOPT}
             or seen.get("stale")

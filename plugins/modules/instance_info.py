@@ -55,6 +55,9 @@ instance:
     packages:
       description: Installed packages of the platform with their versions.
       type: dict
+    project_key:
+      description: C(fingerprint) of the key that the PostgreSQL project's package source is signed by, or C(error).
+      type: dict
     data:
       description: The data directory, its state (V(absent), V(empty), V(cluster), V(foreign)), its settings.
       type: dict
@@ -134,6 +137,7 @@ def main() -> None:
         "host": _observe_host.host(),
         "libc": _observe_host.libc(),
         "packages": _observe_host.packages(),
+        "project_key": _observe_host.project_key(),
         "certificates": _certificate_facts.read(given["certificates_directory"]),
     }
     if given["database"]:
