@@ -7,13 +7,15 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _addresses,
+    _adoption,
+    _hba,
     _platform,
     _settings,
     _topology,
@@ -92,6 +94,7 @@ def decide(given: Given) -> dict[str, Any]:
             *_platform.refusals(given.cluster, given.platforms, given.observed),
             *_addresses.refusals(members),
             *topology.refusals,
+            *_of_adoptions(given, topology),
         ],
         "cluster": given.cluster["name"],
         "durability": given.cluster["durability"],
@@ -116,6 +119,28 @@ def decide(given: Given) -> dict[str, Any]:
         "settings": _server_settings(given) if _has_instance(given) else {},
         "self": _own(given, topology),
     }
+
+
+def _of_adoptions(given: Given, topology: _topology.Decision) -> Iterator[str]:
+    """Refuse to take over a cluster whose standbys would be cut off."""
+    acted_on = {name for name, host in topology.hosts.items() if host.upstream and given.observed.get(name)}
+    moving = [given.member(name)["address"] for name in acted_on]
+    for name, host in topology.hosts.items():
+        if host.action == ADOPT:
+            yield from _adoption.refusals(name, given.observed[name] or {}, _rules(given, name), moving)
+
+
+def _rules(given: Given, name: str) -> list[_hba.Rule]:
+    addresses = {member["name"]: member["address"] for member in given.members if DATABASE in member["duties"]}
+    return _adoption.rules_of(given.cluster, given.member(name), addresses)
+
+
+def _consequences(given: Given, action: str) -> list[dict[str, str]]:
+    """Return what taking the host's cluster over changes beside the files."""
+    if action != ADOPT:
+        return []
+    wanted = {name: line["value"] for name, line in _server_settings(given).items()}
+    return _adoption.consequences(given.seen, wanted, _rules(given, given.host), given.cluster["version"])
 
 
 def facts(given: Given) -> Cluster:
@@ -206,6 +231,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             or unit.get("needs_daemon_reload")
             or (server and not unit.get("enabled"))
         ),
+        "adoption": _consequences(given, action),
         "accounts_needed": _accounts_needed(given, action),
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,

@@ -104,6 +104,15 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     return answer, None
 
 
+def former(instance: Instance, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a running cluster that is not ours lets in, and who is in; None for our own."""
+    known = (marker(instance) or {}).get("system_identifier")
+    if answer is None or known == answer["system_identifier"]:
+        return None
+    found: dict[str, Any] = query_json(instance, _observe_sql.FORMER)
+    return found
+
+
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:
     """Return the files that the server reads and that are newer than its last load of them."""
     if answer is None:

@@ -76,6 +76,9 @@ instance:
     server_error:
       description: Why the server did not answer.
       type: str
+    former:
+      description: C(rules) of C(pg_hba.conf) and C(clients) of a running cluster that is not the collection's own.
+      type: dict
     replicas:
       description: Addresses from which the members replicate, by inventory name, as C(pg_hba.conf) names them.
       type: dict
@@ -113,6 +116,7 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,
+        "former": _observe_instance.former(instance, answer),
         "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),
         "disks": _observe_host.disks(

@@ -45,6 +45,7 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "zone": zone,
         "address": "",
         "parameters": {},
+        "hba_rules": [],
         "memory": "",
         "storage": "",
         "workload": "mixed",
@@ -72,6 +73,8 @@ def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "locale_provider": "libc",
         "adopt": "",
         "administrators": ["ada"],
+        "application_networks": [],
+        "management_networks": [],
         "members": list(members or (DB1, DB2, DB3, OPS1)),
         **changes,
     }
