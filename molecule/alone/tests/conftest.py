@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from lab import INVENTORY, ROOT, STATE, Lab
-
-LOCAL_PACKAGES = "deb [trusted=yes] file:/srv/apt ./"
-
-
-@pytest.fixture
-def fresh() -> None:
-    """Make the spare host anew."""
-    for playbook in ("destroy.yml", "create.yml"):
-        command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "molecule/shared" / playbook)]
-        subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)
+from lab import STATE, Lab
 
 
 class Solo(Lab):

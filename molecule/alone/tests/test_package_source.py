@@ -30,7 +30,7 @@ def test_from_the_distribution_to_the_project(solo: Solo) -> None:
     assert f"+{LINE}" in predicted.output
     assert solo.shell("solo1", f"ls {SOURCE}", check=False) == ""
     done = solo.playbook("site.yml")
-    assert [change.split(": ")[1] for change in done.changes] == [f"file {SOURCE}"]
+    assert f"file {SOURCE}" in [change.split(": ")[1] for change in done.changes]
     assert done.changes == predicted.changes
     assert solo.shell("solo1", f"tail -1 {SOURCE}") == LINE
     assert solo.playbook("site.yml").changed == {"solo1": 0}
