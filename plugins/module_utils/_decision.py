@@ -7,12 +7,15 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _addresses,
+    _adoption,
+    _hba,
     _journal,
     _platform,
     _settings,
@@ -76,16 +79,9 @@ class Given:
 
     @property
     def members(self) -> list[Json]:
-        """The members with the addresses that were observed where the inventory names none; "" for an unknown one."""
-        return [member | {"address": self._address(member), "port": self.cluster["port"]} for member in self._declared]
-
-    @property
-    def _declared(self) -> list[dict[str, Any]]:
-        return list(self.cluster["members"])
-
-    def _address(self, member: Json) -> str:
-        host = (self.observed.get(member["name"]) or {}).get("host", {})
-        return str(member["address"] or host.get("ipv4") or host.get("ipv6") or "")
+        """The members with their addresses, of which the inventory names some; "" for one that is not known."""
+        port, addresses = self.cluster["port"], _addresses.addresses(self.cluster["members"], self.observed)
+        return [{**member, "address": addresses[member["name"]], "port": port} for member in self.cluster["members"]]
 
     def member(self, name: str) -> Json:
         """Return a member by its name."""
@@ -102,8 +98,9 @@ def decide(given: Given) -> dict[str, Any]:
     return {
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
-            *_addresses(members),
+            *_addresses.refusals(members),
             *topology.refusals,
+            *_of_adoptions(given, topology),
         ],
         "cluster": given.cluster["name"],
         "durability": given.cluster["durability"],
@@ -112,15 +109,15 @@ def decide(given: Given) -> dict[str, Any]:
         "primary_reason": topology.primary_reason,
         "members": members,
         "addresses": addresses,
-        # A rule for a member whose address is not known would be lost: the files that hold rules stay as they are.
-        "addresses_known": all(addresses.values()),
         "targets": [
-            {key: member[key] for key in ("name", "address", "port")} for member in databases if member["address"]
+            {key: member[key] for key in ("name", "address", "port")}
+            for member in databases
+            if member["address"] and given.observed.get(member["name"])
         ],
         "recorders": [member["name"] for member in members if RECORDERS & set(member["duties"])],
         "hosts": plain["hosts"],
         "slots": plain["slots"],
-        "left": plain["left"],
+        "left": [*plain["left"], *_addresses.left(addresses)],
         "synchronous": _synchronous(given, topology),
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
@@ -128,6 +125,28 @@ def decide(given: Given) -> dict[str, Any]:
         "settings": _server_settings(given) if _has_instance(given) else {},
         "self": _own(given, topology),
     }
+
+
+def _of_adoptions(given: Given, topology: _topology.Decision) -> Iterator[str]:
+    """Refuse to take over a cluster whose standbys would be cut off."""
+    acted_on = {name for name, host in topology.hosts.items() if host.upstream and given.observed.get(name)}
+    moving = [given.member(name)["address"] for name in acted_on]
+    for name, host in topology.hosts.items():
+        if host.action == ADOPT:
+            yield from _adoption.refusals(name, given.observed[name] or {}, _rules(given, name), moving)
+
+
+def _rules(given: Given, name: str) -> list[_hba.Rule]:
+    addresses = {member["name"]: member["address"] for member in given.members if DATABASE in member["duties"]}
+    return _adoption.rules_of(given.cluster, given.member(name), addresses)
+
+
+def _consequences(given: Given, action: str) -> list[dict[str, str]]:
+    """Return what taking the host's cluster over changes beside the files."""
+    if action != ADOPT:
+        return []
+    wanted = {name: line["value"] for name, line in _server_settings(given).items()}
+    return _adoption.consequences(given.seen, wanted, _rules(given, given.host), given.cluster["version"])
 
 
 def facts(given: Given) -> Cluster:
@@ -210,6 +229,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "pending": server.get("pending", {}),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
+        "project_key_needed": _has_instance(given) and _platform.lacks_project_key(member, seen),
         "service_needed": bool(
             action in {BOOTSTRAP, START, ADOPT}
             or seen.get("stale")
@@ -217,6 +237,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             or unit.get("needs_daemon_reload")
             or (server and not unit.get("enabled"))
         ),
+        "adoption": _consequences(given, action),
         "accounts_needed": _accounts_needed(given, action),
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,
@@ -329,16 +350,3 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
     tuned.pop(RECEIVER_TIMEOUT)
     lines = _settings.assemble(server, tuned, own["postgresql_server_parameters"], version)
     return {name: asdict(line) for name, line in lines.items()}
-
-
-def _addresses(members: Sequence[Json]) -> list[str]:
-    """Refuse two members with one observed address."""
-    holders: dict[str, list[str]] = {}
-    for member in members:
-        if member["address"]:
-            holders.setdefault(member["address"], []).append(member["name"])
-    return [
-        f"{' and '.join(names)}: both have the address {address}; write postgresql_address for each of them"
-        for address, names in holders.items()
-        if len(names) > 1
-    ]

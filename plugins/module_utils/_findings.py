@@ -123,7 +123,8 @@ def of_adoption(picture: Picture) -> list[Finding]:
             INFO,
             "",
             f'postgresql_adopt is "{adopt}", and there is nothing left to adopt.',
-            "Remove postgresql_adopt from the inventory.",
+            "Remove postgresql_adopt from the inventory. The configuration that was replaced is kept in "
+            f"/var/lib/steadfast/{picture.cluster.name}/adopted-{adopt}.",
         )
     ]
 

@@ -13,10 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _openpgp
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, run
 
 PACKAGES = ("openssl", "postgresql*", "libpq5", "pgbackrest*", "pgbouncer*", "ssl-cert", "python3-psycopg2", "nftables")
 GROUPS = {"ssl-cert", "postgres"}
+PROJECT_KEY = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc")
 # Addresses of documentation networks (RFC 5737, RFC 3849): a route to them is the default route.
 ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
@@ -54,6 +56,16 @@ def packages() -> dict[str, str]:
         return {}  # another distribution, which the decision refuses by its name
     rows = (line.split("|") for line in listed.splitlines())
     return {name: version for state, name, version in rows if state.startswith("ii")}
+
+
+def project_key() -> dict[str, str] | None:
+    """Return the fingerprint of the PostgreSQL project's key, or what is wrong with the file; None where it is not."""
+    try:
+        return {"fingerprint": _openpgp.fingerprint(PROJECT_KEY.read_text(encoding="ascii"))}
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        return {"error": str(error)}
 
 
 def disks(places: dict[str, Path]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _journal, _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _journal, _observe_sql
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, parse_lsn
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
@@ -90,6 +90,15 @@ def control(instance: Instance) -> dict[str, Any] | None:
     return found
 
 
+def replicas(instance: Instance) -> dict[str, str]:
+    """Return the members' addresses that the last run wrote down: who cannot be asked now had that one."""
+    try:
+        text = (instance.configuration / "pg_hba.conf").read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    return _hba.replicas(text)
+
+
 def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     """Return what the running server says, or None and why it did not answer."""
     if not owner_exists():
@@ -103,6 +112,15 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     answer["history"] = _history(instance, int(answer["timeline"]))
     answer["archiver"]["waiting"] = _waiting_for_archive(instance)
     return answer, None
+
+
+def former(instance: Instance, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a running cluster that is not ours lets in, and who is in; None for our own."""
+    known = (marker(instance) or {}).get("system_identifier")
+    if answer is None or known == answer["system_identifier"]:
+        return None
+    found: dict[str, Any] = query_json(instance, _observe_sql.FORMER)
+    return found
 
 
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:

@@ -4,12 +4,30 @@
 
 from __future__ import annotations
 
-# What stands in the files and what runs, of each setting that waits for a restart.
+# What stands in the files and what runs, of each setting that waits for a restart; one that is gone from the files
+# goes back to its default.
 PENDING = """
 (SELECT coalesce(json_object_agg(name,
    json_build_object('running', current_setting(name), 'configured', setting)), '{}')
- FROM (SELECT DISTINCT ON (name) name, file.setting FROM pg_settings JOIN pg_file_settings AS file USING (name)
+ FROM (SELECT DISTINCT ON (name) name, coalesce(file.setting, boot_val, '') AS setting
+       FROM pg_settings LEFT JOIN pg_file_settings AS file USING (name)
        WHERE pending_restart ORDER BY name, seqno DESC) AS waiting)
+"""
+
+# What the configuration that somebody else wrote lets in, and who is in: read once, of a cluster to be taken over.
+FORMER = r"""
+SELECT json_build_object(
+  'rules', (SELECT coalesce(json_agg(json_build_object('type', type, 'database', database, 'user_name', user_name,
+      'address', address, 'netmask', netmask, 'method', auth_method) ORDER BY line_number), '[]')
+    FROM pg_hba_file_rules WHERE error IS NULL),
+  'clients', (SELECT coalesce(json_agg(client ORDER BY address, "user", database, name), '[]')
+    FROM (SELECT DISTINCT usename AS "user", host(client_addr) AS address, coalesce(datname, '') AS database,
+            CASE WHEN backend_type = 'walsender' THEN application_name ELSE '' END AS name,
+            backend_type = 'walsender' AS replication, ssl AS tls, client_dn IS NOT NULL AS certificate,
+            coalesce(rolpassword LIKE 'SCRAM-SHA-256$%', false) AS scram
+          FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) JOIN pg_authid ON pg_authid.oid = usesysid
+          WHERE client_addr IS NOT NULL AND backend_type IN ('client backend', 'walsender')) AS client)
+)
 """
 
 # A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
@@ -53,8 +71,8 @@ SELECT json_build_object(
                   'max_locks_per_transaction', 'synchronous_standby_names', 'primary_conninfo', 'primary_slot_name')),
   'file_errors', (SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'line', sourceline, 'name', name,
       'error', error) ORDER BY seqno), '[]')
-    -- A change that waits for a restart is no error here: pending_restart says so.
-    FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
+    -- A change that waits for a restart is no error here: pending_restart says so. One that is gone has no file.
+    FROM pg_file_settings WHERE error <> 'setting could not be applied' AND sourcefile IS NOT NULL),
   'pending', @PENDING@,
   'hba_errors', (SELECT coalesce(json_agg(json_build_object('file', file_name, 'line', line_number, 'error', error)
       ORDER BY line_number), '[]') FROM pg_hba_file_rules WHERE error IS NOT NULL),

@@ -28,6 +28,8 @@ OF_A_CONNECTION = {
     "tcp_keepalives_interval",
     "tcp_user_timeout",
 }
+# So archive_command shows while archive_mode, which is judged by itself, is off.
+NO_COMMAND = "(disabled)"
 DAY = 86400
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
@@ -128,6 +130,8 @@ def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
         if found is None or name in OF_A_CONNECTION:
             continue
         value = with_unit(found)
+        if value == NO_COMMAND:
+            continue
         if _parameters.same_value(name, wanted, value, version):
             continue
         if found["pending_restart"]:
@@ -211,7 +215,7 @@ def _primary(picture: Picture) -> Iterator[Finding]:
 
 def _archive(host: str, server: Json) -> Iterator[Finding]:
     command = server["settings"].get("archive_command", {}).get("value", "")
-    if command == NO_ARCHIVE:
+    if command in {NO_ARCHIVE, NO_COMMAND}:
         text = f"There is no archive of {host}'s WAL: no moment of the past can be restored."
         yield Finding(WARNING, host, text, "Back the cluster up before it holds anything of value.")
         return

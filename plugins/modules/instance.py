@@ -33,6 +33,11 @@ options:
   system_identifier:
     description: For O(operation=adopt), the system identifier of the existing cluster.
     type: str
+  consequences:
+    description: For O(operation=adopt), what it changes for the users of the cluster; they join the list of changes.
+    type: list
+    elements: dict
+    default: []
   conninfo:
     description: For O(operation=clone), how to reach the primary; it holds no secret.
     type: str
@@ -178,6 +183,7 @@ ARGUMENTS: dict[str, Any] = {
     "locale": {"type": "str", "default": "C.UTF-8"},
     "locale_provider": {"type": "str", "choices": ["libc", "icu"], "default": "libc"},
     "system_identifier": {"type": "str"},
+    "consequences": {"type": "list", "elements": "dict", "default": []},
     "conninfo": {"type": "str"},
     "slot": {"type": "str"},
     "patience": {"type": "float", "default": 20},
@@ -238,7 +244,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     },
     "clone": clone,
     "adopt": lambda instance, given, check_mode: {
-        "changes": _instance_make.adopt(instance, given["system_identifier"], check_mode)
+        "changes": _instance_make.adopt(instance, given["system_identifier"], given["consequences"], check_mode)
     },
     "start": lambda instance, given, check_mode: {
         "changes": _instance_service.start(instance, given["limit"], check_mode)

@@ -55,6 +55,9 @@ instance:
     packages:
       description: Installed packages of the platform with their versions.
       type: dict
+    project_key:
+      description: C(fingerprint) of the key that the PostgreSQL project's package source is signed by, or C(error).
+      type: dict
     data:
       description: The data directory, its state (V(absent), V(empty), V(cluster), V(foreign)), its settings.
       type: dict
@@ -73,6 +76,12 @@ instance:
     server_error:
       description: Why the server did not answer.
       type: str
+    former:
+      description: C(rules) of C(pg_hba.conf) and C(clients) of a running cluster that is not the collection's own.
+      type: dict
+    replicas:
+      description: Addresses from which the members replicate, by inventory name, as C(pg_hba.conf) names them.
+      type: dict
     stale:
       description: Files that are newer than the server's last load of its configuration.
       type: list
@@ -110,6 +119,8 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,
+        "former": _observe_instance.former(instance, answer),
+        "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),
         "disks": _observe_host.disks(
             {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
@@ -133,6 +144,7 @@ def main() -> None:
         "host": _observe_host.host(),
         "libc": _observe_host.libc(),
         "packages": _observe_host.packages(),
+        "project_key": _observe_host.project_key(),
         "certificates": _certificate_facts.read(given["certificates_directory"]),
     }
     instance = Instance.of(given)

@@ -225,6 +225,26 @@ def test_host_network(address, network):
     assert _hba.host_network(address) == network
 
 
+def test_a_member_whose_address_is_not_known_has_no_rule_and_keeps_its_name():
+    networks = _hba.Networks(members={"db1": "10.0.0.1", "db2": ""})
+    text = _hba.render(_hba.build(networks))
+    assert "# Replication by db1\n" in text
+    assert "db2" not in text
+    assert networks.member_networks == ["10.0.0.1/32"]
+    assert [line.system_user for line in _hba.build_ident(networks)] == ["db1", "db2"]
+
+
+def test_replicas_are_read_from_what_was_rendered():
+    members = {"db1": "10.0.0.1", "DB-2": "fd00::2", "db3": "db3.example.com"}
+    rule = {**RULE, "comment": "Replication by somebody else", "databases": ["replication"]}
+    assert _hba.replicas(_hba.render(_hba.build(_hba.Networks(members=members), rules=[rule]))) == members
+
+
+@pytest.mark.parametrize("text", ["", "# Replication by db1", "# Replication by db1\nhost  all  all  all  trust\n"])
+def test_replicas_of_another_text(text):
+    assert _hba.replicas(text) == {}
+
+
 # The filters
 
 
@@ -240,10 +260,9 @@ def test_filters():
 def test_the_filter_refuses_what_preflight_would():
     with pytest.raises(AnsibleFilterError) as caught:
         HbaFilters().filters()["pg_hba"](
-            [{**RULE, "method": "md5"}], members={"db1": ""}, management_networks=["10.0.0.1"]
+            [{**RULE, "method": "md5"}], members={"db1": "10.0.0.1"}, management_networks=["10.0.0.1"]
         )
     assert str(caught.value).splitlines() == [
-        "members: the address of db1 is not known",
         "postgresql_management_networks[0]: 10.0.0.1 has no prefix length; write 10.0.0.1/32 for this one host",
         "postgresql_server_hba_rules[0].method: md5 is broken; write scram-sha-256, cert or reject",
     ]

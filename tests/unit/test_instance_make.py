@@ -242,20 +242,89 @@ def test_a_copy_without_control_data_does_not_count(instance, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("before", "changes"),
-    [
-        (None, [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
-        ("8", [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
-        (IDENTIFIER, []),
-    ],
+    ("before", "adopts"),
+    [(None, True), ("8", True), (IDENTIFIER, False)],
 )
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_adopt(instance, before, changes, check_mode):
+def test_adopt(instance, before, adopts, check_mode):
     if before:
         _postgres.write_marker(instance, before)
-    assert _instance_make.adopt(instance, IDENTIFIER, check_mode) == changes
+    copy = instance.state / f"adopted-{IDENTIFIER}"
+    lost = change("parameter", "work_mem", "64MB", "not set")
+    expected = [
+        change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}"),
+        change("copy", str(instance.configuration), "absent", str(copy)),
+        lost,
+    ]
+    assert _instance_make.adopt(instance, IDENTIFIER, [lost], check_mode) == (expected if adopts else [])
     found = _observe_instance.marker(instance)
     assert (found or {}).get("system_identifier") == (before if check_mode else IDENTIFIER)
+    assert copy.exists() is (adopts and not check_mode)
+
+
+@pytest.fixture
+def configured(instance, tmp_path, monkeypatch):
+    """An instance that somebody else configured."""
+    monkeypatch.setattr(Instance, "configuration", tmp_path / "etc")
+    (tmp_path / "etc" / "conf.d").mkdir(parents=True)
+    (tmp_path / "etc" / "postgresql.conf").write_text("work_mem = 64MB\n")
+    (tmp_path / "etc" / "postgresql.conf").chmod(0o640)
+    (tmp_path / "etc" / "conf.d" / "more.conf").write_text("port = 5433\n")
+    (tmp_path / "etc" / "pgdata").symlink_to(instance.data_directory)
+    instance.data_directory.mkdir(parents=True)
+    (instance.data_directory / "postgresql.auto.conf").write_text("# nothing\n")
+    return instance
+
+
+def adopted(instance):
+    _instance_make.adopt(instance, IDENTIFIER, [], check_mode=False)
+    return instance.state / f"adopted-{IDENTIFIER}"
+
+
+def test_an_adoption_keeps_the_former_configuration(configured):
+    copy = adopted(configured)
+    assert tree(copy) == [
+        "configuration",
+        "configuration/conf.d",
+        "configuration/conf.d/more.conf",
+        "configuration/pgdata",
+        "configuration/postgresql.conf",
+        "postgresql.auto.conf",
+    ]
+    kept = copy / "configuration" / "postgresql.conf"
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("work_mem = 64MB\n", 0o640)
+    assert (copy / "configuration" / "pgdata").is_symlink()
+    assert copy.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_copy_of_an_adoption_is_never_made_again(configured):
+    copy = adopted(configured)
+    (configured.configuration / "postgresql.conf").write_text("# ours\n")
+    configured.marker.unlink()
+    assert _instance_make.adopt(configured, IDENTIFIER, [], check_mode=False) == [
+        change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")
+    ]
+    assert (copy / "configuration" / "postgresql.conf").read_text() == "work_mem = 64MB\n"
+
+
+def test_an_adoption_that_was_killed_is_completed(configured, monkeypatch):
+    def killed(source, target):
+        raise OSError(5, "killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_instance_make, "_copy_durably", killed)
+        with pytest.raises(OSError, match="killed here"):
+            adopted(configured)
+    assert not configured.marker.exists()
+    assert not (configured.state / f"adopted-{IDENTIFIER}").exists()
+    assert "configuration/postgresql.conf" in tree(adopted(configured))
+    assert tree(configured.state) == sorted(
+        [
+            configured.marker.name,
+            f"adopted-{IDENTIFIER}",
+            *(f"adopted-{IDENTIFIER}/{path}" for path in tree(adopted(configured))),
+        ]
+    )
 
 
 def test_clone(instance, tmp_path, monkeypatch):

@@ -371,6 +371,7 @@ def test_the_cluster_for_the_decision() -> None:
         "zone": "1a",
         "address": "192.0.2.1",
         "parameters": {"work_mem": "8MB"},
+        "hba_rules": [],
         "memory": "",
         "storage": "",
         "workload": "mixed",

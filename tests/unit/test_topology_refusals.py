@@ -107,7 +107,8 @@ IDENTIFIERS = [
         {
             "findings": [ADOPTED, NO_PROMISE],
             "advice": [
-                "Remove postgresql_adopt from the inventory.",
+                "Remove postgresql_adopt from the inventory. The configuration that was replaced is kept in "
+                f"/var/lib/steadfast/main/adopted-{ID}.",
                 "The last acknowledged commits can be lost with the primary.",
             ],
         },

@@ -20,8 +20,11 @@ MINIMA = {
     "max_wal_senders": "16",
     "max_worker_processes": "32",
 }
+PROJECT_FINGERPRINT = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"
 DEBIAN_13 = {
     "tested": True,
+    "pgdg_key": "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc",
+    "pgdg_fingerprint": PROJECT_FINGERPRINT,
     "distribution_postgresql": "17",
     "packages": ["postgresql-{version}", "postgresql-client-{version}"],
 }
@@ -42,6 +45,7 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "zone": zone,
         "address": "",
         "parameters": {},
+        "hba_rules": [],
         "memory": "",
         "storage": "",
         "workload": "mixed",
@@ -69,6 +73,8 @@ def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "locale_provider": "libc",
         "adopt": "",
         "administrators": ["ada"],
+        "application_networks": [],
+        "management_networks": [],
         "members": list(members or (DB1, DB2, DB3, OPS1)),
         **changes,
     }
@@ -101,6 +107,7 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
             "ipv4": address,
             "ipv6": None,
         },
+        "project_key": {"fingerprint": PROJECT_FINGERPRINT},
         "packages": {"postgresql-16": "16.14-1", "postgresql-client-16": "16.14-1"},
         "stale": [],
         "certificates": {"not_after": NOW + 300 * DAY, "key_matches": True, "ca_signed": True},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from lab import INVENTORY, ROOT, STATE
+from lab import ROOT, STATE
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -49,14 +49,6 @@ def environment(folder: Path) -> dict[str, str]:
     """Return an environment with nothing of the checkout in it."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     return own | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "HOME": str(folder)}
-
-
-@pytest.fixture
-def fresh() -> None:
-    """Make the spare host anew."""
-    for playbook in ("destroy.yml", "create.yml"):
-        command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "molecule/shared" / playbook)]
-        subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)
 
 
 def play(folder: Path, playbook: str, inventory: Mapping[str, object]) -> str:
