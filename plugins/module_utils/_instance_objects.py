@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -25,8 +25,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous 
 
 Changes = list[dict[str, str]]
 
-# Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone.
-ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
 SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"
 
 ROLES = """

@@ -11,7 +11,7 @@ import pytest
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _summary
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
+from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Outcome
 from situations import healthy, moved, primary, stopped_standby
 
 CLIENT = {"user": "ada", "sslrootcert": "/ca/main/ca.crt"}
@@ -39,14 +39,14 @@ def test_changes(changes, predicted, lines):
     assert _summary.changes(changes, predicted) == lines
 
 
-def picture(hosts: Any, primary: str | None = "db1") -> Picture:
+def outcome(hosts: Any, primary: str | None = "db1") -> Outcome:
     seen = {name: seen for name, seen in whole.platform(hosts).items() if seen}
-    return Picture("main", primary, "required", ["db1", "db2", "db3"], seen)
+    return Outcome("main", primary, "required", ["db1", "db2", "db3"], seen)
 
 
 def screen(hosts: Any, primary: str | None = "db1", findings: tuple[Finding, ...] = ()) -> list[str]:
     members = whole.given("db1", hosts).members
-    return _summary.screen(picture(hosts, primary), members, findings, "16", CLIENT)
+    return _summary.screen(outcome(hosts, primary), members, findings, "16", CLIENT)
 
 
 LAGGING = {"state": "streaming", "lag_bytes": 2048, "replay_lag_seconds": 0.0134}
@@ -166,5 +166,5 @@ def test_findings(findings, lines):
 
 def test_durability_and_cluster_stand_in_the_head():
     members = whole.given("db1").members
-    seen = replace(picture(healthy()), cluster="shop", durability="preferred")
+    seen = replace(outcome(healthy()), cluster="shop", durability="preferred")
     assert _summary.screen(seen, members, (), "17", {})[0] == "PostgreSQL 17, cluster shop, durability preferred"
