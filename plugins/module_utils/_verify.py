@@ -142,7 +142,7 @@ def _service(host: str, unit: Json) -> Iterator[Finding]:
         yield Finding(ERROR, host, text, "Run site, which makes it read the unit again.")
     if not unit["enabled"]:
         text = f"The server on {host} does not start with the host: its service is not enabled."
-        yield Finding(ERROR, host, text, "Run site.")
+        yield Finding(ERROR, host, text, "Unmask its service there, then run site." if unit["masked"] else "Run site.")
     yield from _oom(host, unit.get("oom"))
 
 

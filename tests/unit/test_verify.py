@@ -87,6 +87,14 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
             id="not enabled",
         ),
         pytest.param(
+            "db2",
+            "unit",
+            {"enabled": False, "masked": True},
+            "error db2: The server on db2 does not start with the host: its service is not enabled. "
+            "Unmask its service there, then run site.",
+            id="masked",
+        ),
+        pytest.param(
             "db2", None, {"certificates": None}, "error db2: db2 has no certificate. Run site.", id="no certificate"
         ),
         pytest.param("db2", "certificates", {"not_after": NOW + 14 * DAY}, None, id="two weeks left"),
