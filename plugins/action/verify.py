@@ -27,7 +27,7 @@ from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 DISPLAY = Display()
 PLAN = "__postgresql_server_plan"
-PROBES = "__postgresql_cluster_probes"
+PROBES = tuple(f"__postgresql_cluster_{name}" for name in ("probes", "write", "replay"))
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -78,7 +78,13 @@ def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _t
         left=decision["left"],
         shortages=_shortages(given),
         administrators=play.cluster["administrators"],
-        probes=[probe | {"source": host} for host in seen for probe in play.registered(host, PROBES).get("probes", [])],
+        # What a host finds out about itself names no target.
+        probes=[
+            {"target": host, **probe, "source": host}
+            for host in seen
+            for name in PROBES
+            for probe in play.registered(host, name).get("probes", [])
+        ],
         now=time.time(),
     )
     return outcome, topology

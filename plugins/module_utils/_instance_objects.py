@@ -107,18 +107,6 @@ def synchronous(
     return [change("synchronous_standby_names", instance.label, current or "empty", wanted or "empty")]
 
 
-def write_probe(instance: Instance) -> str:
-    """Commit a WAL record that changes no row; returns the position after it."""
-    query(instance, "SELECT pg_logical_emit_message(true, 'steadfast', 'probe')")
-    return query(instance, "SELECT pg_current_wal_lsn()").strip()
-
-
-def await_replay(instance: Instance, lsn: str, limit: float) -> None:
-    """Wait until a standby has replayed a position."""
-    replayed = f"SELECT pg_last_wal_replay_lsn() >= {quoted(lsn)}"
-    wait_until(lambda: query(instance, replayed).strip() == "t", limit, f"replay of {lsn}")
-
-
 def _administrator(found: Mapping[str, Any] | None, account: Mapping[str, Any]) -> tuple[list[str], Changes]:
     name, role = account["name"], identifier(account["name"])
     comment = account.get("comment") or ""

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, is_ip, member_name
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Outcome
+from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
+from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import PROBE_ADVICE, Outcome
 
 Json = Mapping[str, Any]
 HEADINGS = ("host", "role", "place", "server", "timeline", "lag", "stream")
@@ -30,7 +31,7 @@ def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]
 def screen(
     outcome: Outcome, members: Sequence[Json], findings: Sequence[Finding], version: str, client: Mapping[str, str]
 ) -> list[str]:
-    """Return the topology as a table, the connection string, what was left, and the findings.
+    """Return the topology as a table, the connection string, what was tried and left, and the findings.
 
     Args:
         outcome: what was seen.
@@ -44,6 +45,8 @@ def screen(
     if outcome.server(outcome.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
+    if outcome.probes:
+        lines += ["", "Tried:", *_probes(outcome.probes)]
     if outcome.left:
         lines += ["", "Left as it is:", *(f"  {what}" for what in outcome.left)]
     lines += ["", *_findings(findings)]
@@ -102,6 +105,16 @@ def _role(outcome: Outcome, name: str) -> str:
     if stream and stream["sync_state"] in {"sync", "quorum"}:
         return "synchronous standby"
     return "asynchronous standby" if stream else "standby"
+
+
+def _probes(probes: Sequence[Json]) -> Iterator[str]:
+    """Say of each probe against which hosts, from which, and how often it passed."""
+    for name in dict.fromkeys(probe["probe"] for probe in probes):
+        answers = [probe for probe in probes if probe["probe"] == name]
+        passed = sum(answer["passed"] for answer in answers)
+        targets, sources = (listed(sorted({answer[key] for answer in answers})) for key in ("target", "source"))
+        origin = "" if name in PROBE_ADVICE else f", from {sources}"
+        yield f"  {name}: {passed} of {len(answers)} passed, on {targets}{origin}"
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:

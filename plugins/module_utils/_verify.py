@@ -38,6 +38,11 @@ OF_A_CONNECTION = {
 DAY = 86400
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
+CONNECTION_ADVICE = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+PROBE_ADVICE = {
+    "write": "The server's log there says why.",
+    "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
+}
 BACKEND_OOM_SCORE = 0  # what the file environment of the instance gives to every child of the server
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
 
@@ -308,8 +313,13 @@ def _undone(decision: Decision) -> Iterator[Finding]:
 
 
 def _probes(outcome: Outcome) -> Iterator[Finding]:
+    sources: dict[tuple[str, str, str], list[str]] = {}
     for probe in outcome.probes:
         if not probe["passed"]:
-            text = f"{probe['target']} fails the probe {probe['probe']} from {probe['source']}: {probe['words']}."
-            advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
-            yield Finding(ERROR, probe["target"], text, advice)
+            sources.setdefault((probe["target"], probe["probe"], probe["words"]), []).append(probe["source"])
+    for (host, name, words), hosts in sources.items():
+        text = {
+            "write": f"{host} did not take a write: {words}.",
+            "replay": f"A write on {outcome.primary} did not arrive on {host}: {words}.",
+        }.get(name, f"{host} fails the probe {name} from {listed(hosts)}: {words}.")
+        yield Finding(ERROR, host, text, PROBE_ADVICE.get(name, CONNECTION_ADVICE))

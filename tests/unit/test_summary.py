@@ -168,3 +168,28 @@ def test_durability_and_cluster_stand_in_the_head():
     members = whole.given("db1").members
     seen = replace(outcome(healthy()), cluster="shop", durability="preferred")
     assert _summary.screen(seen, members, (), "17", {})[0] == "PostgreSQL 17, cluster shop, durability preferred"
+
+
+def probe(name: str, target: str, source: str, *, passed: bool = True) -> dict[str, Any]:
+    return {"probe": name, "target": target, "source": source, "passed": passed, "words": ""}
+
+
+def test_probes_are_listed():
+    probes = [probe("plaintext", target, source) for source in ("db1", "ops1") for target in ("db1", "db2")]
+    probes += [probe("write", "db1", "db1"), probe("replay", "db3", "db3", passed=False), probe("replay", "db2", "db2")]
+    seen = replace(outcome(healthy()), probes=probes, left=["db9: not observed"])
+    lines = _summary.screen(seen, whole.given("db1").members, (), "16", {})
+    start = lines.index("Tried:")
+    assert lines[start - 1 : start + 6] == [
+        "",
+        "Tried:",
+        "  plaintext: 4 of 4 passed, on db1 and db2, from db1 and ops1",
+        "  write: 1 of 1 passed, on db1",
+        "  replay: 1 of 2 passed, on db2 and db3",
+        "",
+        "Left as it is:",
+    ]
+
+
+def test_nothing_is_said_of_probes_that_were_not_made():
+    assert "Tried:" not in screen(healthy())

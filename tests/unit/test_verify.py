@@ -278,9 +278,27 @@ PROBE = {"source": "ops1", "target": "db1", "probe": "plaintext", "words": "it g
 
 
 def test_probes():
-    assert judged(healthy(), probes=[PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}]) == [
-        "error db1: db1 fails the probe plaintext from ops1: it goes on without TLS. "
-        "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+    failed, passed = PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}
+    other = failed | {"words": "no answer: timed out", "source": "db3"}
+    advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+    assert judged(healthy(), probes=[failed, passed, other, failed | {"source": "db2"}]) == [
+        f"error db1: db1 fails the probe plaintext from ops1 and db2: it goes on without TLS. {advice}",
+        f"error db1: db1 fails the probe plaintext from db3: no answer: timed out. {advice}",
+    ]
+
+
+def test_a_write_that_is_not_taken():
+    probe = {"source": "db1", "target": "db1", "probe": "write", "passed": False, "words": "read only"}
+    assert judged(healthy(), probes=[probe]) == [
+        "error db1: db1 did not take a write: read only. The server's log there says why."
+    ]
+
+
+def test_a_write_that_does_not_arrive():
+    probe = {"source": "db3", "target": "db3", "probe": "replay", "passed": False, "words": "replay is paused"}
+    assert judged(healthy(), probes=[probe, probe | {"passed": True, "target": "db2", "source": "db2"}]) == [
+        "error db3: A write on db1 did not arrive on db3: replay is paused. "
+        "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause."
     ]
 
 
