@@ -77,6 +77,7 @@ def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _t
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
         left=decision["left"],
         shortages=_shortages(given),
+        failed=[host for host in play.reached(_play.OBSERVATION) if host not in seen],
         administrators=play.cluster["administrators"],
         # What a host finds out about itself names no target.
         probes=[

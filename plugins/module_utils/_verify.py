@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
-from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
+    ERROR,
+    INFO,
+    WARNING,
+    Finding,
+    failed_before,
+    not_observed,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     ADMINISTRATOR_GROUPS,
     ASYNCHRONOUS,
@@ -62,6 +69,7 @@ class Outcome:
         left: what the run did not touch because something is not known.
         shortages: hosts whose memory is too small for their connections, with what would fit.
         administrators: names of postgresql_administrators.
+        failed: hosts that were observed when the run began, and failed since.
         probes: answers to probes: source, target, probe, passed, words.
         now: epoch seconds.
     """
@@ -76,6 +84,7 @@ class Outcome:
     left: Sequence[str] = ()
     shortages: Mapping[str, str] = field(default_factory=dict)
     administrators: Sequence[str] = ()
+    failed: Sequence[str] = ()
     probes: Sequence[Json] = ()
     now: float = 0.0
 
@@ -91,7 +100,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
         outcome: what was seen.
         decision: what the topology makes of it; a converged cluster leaves it nothing to do.
     """
-    found = [*decision.findings, *_undone(decision)]
+    found = [*(_of_decision(outcome, finding) for finding in decision.findings), *_undone(decision)]
     for host in outcome.databases:
         found += _host(outcome, host)
     found += _unprotected(outcome)
@@ -100,6 +109,12 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _probes(outcome)
     order = {ERROR: 0, WARNING: 1, INFO: 2}
     return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _of_decision(outcome: Outcome, finding: Finding) -> Finding:
+    """Put right what a decision says of a host that failed meanwhile: it was reached."""
+    name = finding.host
+    return failed_before(name) if name in outcome.failed and finding == not_observed(name) else finding
 
 
 def _host(outcome: Outcome, host: str) -> Iterator[Finding]:

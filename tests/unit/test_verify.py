@@ -269,6 +269,13 @@ def test_an_unknown_host_is_named_once():
     ]
 
 
+def test_a_host_that_failed_is_not_called_unreachable():
+    assert [text for text in judged(healthy(db3=None), failed=["db3"]) if "db3" in text] == [
+        "warning db3: db3 failed in this run, and was not observed in the end. "
+        "Its failed task says why. Run site.yml again once that is mended."
+    ]
+
+
 def test_memory_that_is_too_small():
     text = "max_connections 200 do not fit into 512MB of memory; write 60 or less, or give the host more"
     assert judged(healthy(), shortages={"db2": text}) == [f"warning db2: db2: {text}. "]
