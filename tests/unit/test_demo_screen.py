@@ -85,7 +85,7 @@ def show(tmp_path: Path, text: str, *status: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("status", [[], ["0"]])
-def test_a_run_that_went_well(tmp_path, status):
+def test_a_run_that_went_well(tmp_path: Path, status: list[str]) -> None:
     code, shown = show(tmp_path, BEGIN + SCREEN + GOOD + END + RECAP, *status)
     screen, _, rest = shown.partition("Passwords: .demo/secrets.yml")
     assert (code, screen) == (0, f"\n{SCREEN}{GOOD}\n")
@@ -122,7 +122,7 @@ ADVICE = "\nTry next:\n  make demo  "
         pytest.param("", "", "", id="nothing at all"),
     ],
 )
-def test_a_run_that_failed(tmp_path, log, screen, reasons):
+def test_a_run_that_failed(tmp_path: Path, log: str, screen: str, reasons: str) -> None:
     code, shown = show(tmp_path, log, "2")
     assert code == 2
     assert shown.partition(ADVICE)[0] == f"\n{screen}{FAILED}{reasons}"

@@ -11,6 +11,8 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _probe
@@ -230,11 +232,11 @@ def test_current_tls_of_another(files, name, ca, words):
 
 
 @pytest.fixture
-def strict(monkeypatch):
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Python's default context be that of 3.13."""
     default = ssl.create_default_context
 
-    def create(**given):
+    def create(**given: Any) -> ssl.SSLContext:
         context = default(**given)
         context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
@@ -243,7 +245,7 @@ def strict(monkeypatch):
 
 
 @pytest.mark.usefixtures("strict")
-def test_current_tls_takes_a_certificate_without_identifiers_as_libpq_does(tmp_path):
+def test_current_tls_takes_a_certificate_without_identifiers_as_libpq_does(tmp_path: Path) -> None:
     now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
     times = {"begins": now - day, "ends": now + day}
     root = make_ca("our own CA", identifiers=False, **times)
@@ -255,7 +257,7 @@ def test_current_tls_takes_a_certificate_without_identifiers_as_libpq_does(tmp_p
 
 
 @pytest.mark.usefixtures("strict")
-def test_current_tls_takes_no_chain_that_ends_early_as_libpq_does(tmp_path, authority):
+def test_current_tls_takes_no_chain_that_ends_early_as_libpq_does(tmp_path: Path, authority: Any) -> None:
     now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
     times = {"begins": now - day, "ends": now + day}
     between = make_ca("between", authority, **times)

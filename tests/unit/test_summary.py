@@ -174,7 +174,7 @@ def probe(name: str, target: str, source: str, *, passed: bool = True) -> dict[s
     return {"probe": name, "target": target, "source": source, "passed": passed, "words": ""}
 
 
-def test_probes_are_listed():
+def test_probes_are_listed() -> None:
     probes = [probe("plaintext", target, source) for source in ("db1", "ops1") for target in ("db1", "db2")]
     probes += [probe("write", "db1", "db1"), probe("replay", "db3", "db3", passed=False), probe("replay", "db2", "db2")]
     seen = replace(outcome(healthy()), probes=probes, left=["db9: not observed"])
@@ -191,5 +191,5 @@ def test_probes_are_listed():
     ]
 
 
-def test_nothing_is_said_of_probes_that_were_not_made():
+def test_nothing_is_said_of_probes_that_were_not_made() -> None:
     assert "Tried:" not in screen(healthy())

@@ -14,7 +14,7 @@ from verification import at, judged, verified
 from whole import DAY, NOW
 
 
-def test_a_converged_platform_has_no_findings():
+def test_a_converged_platform_has_no_findings() -> None:
     assert judged(healthy()) == []
 
 
@@ -177,7 +177,7 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
         ),
     ],
 )
-def test_findings_of_a_host(host, part, values, finding):
+def test_findings_of_a_host(host: str, part: str | None, values: dict[str, Any], finding: str | None) -> None:
     given = at(host, part, **values)
     said = verified(given)
     assert (finding in said) if finding else said == []
@@ -212,14 +212,14 @@ POWERLESS = (
         pytest.param({"child": -900}, OLD_CHILD, id="backends are protected too"),
     ],
 )
-def test_what_the_kernel_ends_first(oom, finding):
+def test_what_the_kernel_ends_first(oom: dict[str, Any] | None, finding: str | None) -> None:
     given = at("db2", None)
     unit = given.observed["db2"]["unit"]
     unit["oom"] = oom if oom is None else unit["oom"] | oom
     assert verified(given) == ([finding] if finding else [])
 
 
-def test_hosts_that_protect_nothing_are_named_together():
+def test_hosts_that_protect_nothing_are_named_together() -> None:
     given = at("db2", None)
     for host in ("db1", "db2", "db3"):
         given.observed[host]["unit"]["oom"] = {"unit": -900, "server": 0, "child": 0, "may_protect": False}
@@ -248,12 +248,12 @@ LEFT = (
         pytest.param("db2", role(), None, id="standby"),
     ],
 )
-def test_a_former_administrator(host, found, finding):
+def test_a_former_administrator(host: str, found: dict[str, Any], finding: str | None) -> None:
     given = at(host, "server", roles=whole.ROLES | {"Bob": found})
     assert verified(given) == ([finding] if finding else [])
 
 
-def test_a_server_that_does_not_answer():
+def test_a_server_that_does_not_answer() -> None:
     hosts = healthy(db3=situations.stopped_standby())
     given = whole.given("db1", hosts)
     given.observed["db3"]["server_error"] = "psql ended with status 2: no such socket"
@@ -262,21 +262,21 @@ def test_a_server_that_does_not_answer():
     assert f"error db3: No server answers on db3: it does not run. {SERVER_LOG}" in judged(hosts)
 
 
-def test_an_unknown_host_is_named_once():
+def test_an_unknown_host_is_named_once() -> None:
     assert [text for text in judged(healthy(db3=None)) if "db3" in text] == [
         "warning db3: db3 was not observed: it is unreachable, or outside --limit. "
         "Nothing that depends on it was changed. Run site.yml again once it answers."
     ]
 
 
-def test_a_host_that_failed_is_not_called_unreachable():
+def test_a_host_that_failed_is_not_called_unreachable() -> None:
     assert [text for text in judged(healthy(db3=None), failed=["db3"]) if "db3" in text] == [
         "warning db3: db3 failed in this run, and was not observed in the end. "
         "Its failed task says why. Run site.yml again once that is mended."
     ]
 
 
-def test_memory_that_is_too_small():
+def test_memory_that_is_too_small() -> None:
     text = "max_connections 200 do not fit into 512MB of memory; write 60 or less, or give the host more"
     assert judged(healthy(), shortages={"db2": text}) == [f"warning db2: db2: {text}. "]
 
@@ -284,7 +284,7 @@ def test_memory_that_is_too_small():
 PROBE = {"source": "ops1", "target": "db1", "probe": "plaintext", "words": "it goes on without TLS"}
 
 
-def test_probes():
+def test_probes() -> None:
     failed, passed = PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}
     other = failed | {"words": "no answer: timed out", "source": "db3"}
     advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
@@ -294,14 +294,14 @@ def test_probes():
     ]
 
 
-def test_a_write_that_is_not_taken():
+def test_a_write_that_is_not_taken() -> None:
     probe = {"source": "db1", "target": "db1", "probe": "write", "passed": False, "words": "read only"}
     assert judged(healthy(), probes=[probe]) == [
         "error db1: db1 did not take a write: read only. The server's log there says why."
     ]
 
 
-def test_a_write_that_does_not_arrive():
+def test_a_write_that_does_not_arrive() -> None:
     probe = {"source": "db3", "target": "db3", "probe": "replay", "passed": False, "words": "replay is paused"}
     assert judged(healthy(), probes=[probe, probe | {"passed": True, "target": "db2", "source": "db2"}]) == [
         "error db3: A write on db1 did not arrive on db3: replay is paused. "
@@ -309,7 +309,7 @@ def test_a_write_that_does_not_arrive():
     ]
 
 
-def test_the_worst_comes_first():
+def test_the_worst_comes_first() -> None:
     given = at("db3", "disks", data=disk(100))
     given.observed["db2"]["certificates"] = None
     found = verified(given, primary="db1", durability="asynchronous")

@@ -45,7 +45,7 @@ RESTART = "Run site with -e postgresql_server_restart=true when it suits."
         ("app.tenant", None, "x"),
     ],
 )
-def test_a_setting_in_force(name, found, wanted):
+def test_a_setting_in_force(name: str, found: dict[str, Any] | None, wanted: str) -> None:
     assert running(name, found, wanted) == []
 
 
@@ -90,11 +90,11 @@ def test_a_setting_in_force(name, found, wanted):
         ),
     ],
 )
-def test_a_setting_that_is_not_in_force(name, found, wanted, finding):
+def test_a_setting_that_is_not_in_force(name: str, found: dict[str, Any] | None, wanted: str, finding: str) -> None:
     assert running(name, found, wanted) == [finding]
 
 
-def test_why_a_setting_waits():
+def test_why_a_setting_waits() -> None:
     found = setting("100", pending_restart=True)
     assert running("max_connections", found, "50", held={"db2": "db1 has more max_connections, and keeps it"}) == [
         "warning db2: db2 runs with max_connections 100, and 50 waits for a restart "
@@ -115,5 +115,5 @@ def test_why_a_setting_waits():
         ("on", None, "on"),
     ],
 )
-def test_with_unit(value, unit, text):
+def test_with_unit(value: str, unit: str | None, text: str) -> None:
     assert _verify.with_unit({"value": value, "unit": unit}) == text
