@@ -30,7 +30,8 @@ def write(instance: Instance, check_mode: bool) -> tuple[Answer, str]:
             query(instance, WRITE)
         lsn = query(instance, POSITION).strip()
     except CommandError as error:
-        return Answer(False, str(error)), ""
+        # What follows shows the statement, which is ours.
+        return Answer(False, str(error).splitlines()[0]), ""
     return Answer(True, lsn), lsn
 
 

@@ -127,7 +127,7 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
 
 def line(finding: Finding) -> str:
     """Write a finding in one line."""
-    return f"{finding.severity}: {finding.text} {finding.advice}".rstrip()
+    return " ".join(f"{finding.severity}: {finding.text} {finding.advice}".split())
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -52,7 +52,7 @@ def test_check_mode_writes_nothing(server: Server) -> None:
 
 def test_a_write_that_fails(server: Server) -> None:
     answers, _ = server
-    answers[_instance_probe.WRITE] = [CommandError("psql ended with status 3: read only")]
+    answers[_instance_probe.WRITE] = [CommandError("psql ended with status 3: read only\nLINE 1: SELECT")]
     assert _instance_probe.write(INSTANCE, False) == (Answer(False, "psql ended with status 3: read only"), "")
 
 

@@ -150,6 +150,10 @@ FAIL = Finding(ERROR, "db2", "It is down.", "Start it.")
     [
         ((NOTE,), ["Verified, with findings:", "  info: It is so. Let it be."]),
         (
+            (replace(WARN, text="It says:\n  no\n."),),
+            ["Verified, with findings:", "  warning: It says: no ."],
+        ),
+        (
             (FAIL, WARN, NOTE),
             [
                 "1 of 3 findings are errors:",

@@ -129,7 +129,7 @@ def test_a_primary_that_takes_no_write(lab: Lab) -> None:
         run = check(lab, expect=2)
     finally:
         lab.sql("db1", rename.format("hidden", "pg_logical_emit_message"))
-    assert "error: db1 did not take a write: psql ended with status 3: " in run.output
+    assert "error: db1 did not take a write: /usr/lib/postgresql/16/bin/psql ended with status 3: ERROR: " in run.output
     assert "write: 0 of 1 passed, on db1" in run.output
     assert "replay" not in run.output.split("Tried:")[1].split("findings")[0]
     assert "undefined" not in run.output
