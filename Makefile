@@ -19,8 +19,8 @@ help: ## List the targets
 .PHONY: demo
 demo: hosts-ready $(run) ## Start four hosts on this machine and converge the platform on them
 	ansible-playbook -i inventories/demo molecule/shared/create.yml
-	ansible-playbook -i inventories/demo site.yml | tee .demo/site.log
-	@tests/hosts/demo-screen .demo/site.log
+	@status=0; ansible-playbook -i inventories/demo site.yml 2>&1 | tee .demo/site.log || status=$$?; \
+	tests/hosts/demo-screen .demo/site.log $$status
 
 .PHONY: demo-down
 demo-down: $(run) ## Remove the demo: hosts, network, keys, passwords

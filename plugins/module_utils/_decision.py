@@ -212,6 +212,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     upstream = decided.upstream if decided and given.member(decided.upstream or given.host)["address"] else None
     action = decided.action if decided else NONE
     unit = seen.get("unit", {})
+    to_enable = bool(server and not unit.get("enabled") and not unit.get("masked"))
     return {
         "name": given.host,
         "member_name": member["member_name"],
@@ -226,6 +227,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "running": bool(server),
         "stale": seen.get("stale", []),
         "unit_stale": bool(unit.get("needs_daemon_reload")),
+        "to_enable": to_enable,
         "pending": server.get("pending", {}),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
@@ -235,7 +237,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
             or seen.get("stale")
             or server.get("pending")
             or unit.get("needs_daemon_reload")
-            or (server and not unit.get("enabled"))
+            or to_enable
         ),
         "adoption": _consequences(given, action),
         "accounts_needed": _accounts_needed(given, action),

@@ -51,15 +51,27 @@ def obstacle(picture: Picture, name: str, primary: str | None) -> Finding | None
 
 def of_unknown_members(picture: Picture) -> list[Finding]:
     """Name the members that were not observed."""
-    return [
-        Finding(
-            WARNING,
-            name,
-            f"{name} was not observed: it is unreachable, or outside --limit.",
-            "Nothing that depends on it was changed. Run site.yml again once it answers.",
-        )
-        for name in picture.unknown
-    ]
+    return [not_observed(name) for name in picture.unknown]
+
+
+def not_observed(name: str) -> Finding:
+    """Say that a member was not observed."""
+    return Finding(
+        WARNING,
+        name,
+        f"{name} was not observed: it is unreachable, or outside --limit.",
+        "Nothing that depends on it was changed. Run site.yml again once it answers.",
+    )
+
+
+def failed_before(name: str) -> Finding:
+    """Say that a member failed in the run, so that nobody looked at it in the end."""
+    return Finding(
+        WARNING,
+        name,
+        f"{name} failed in this run, and was not observed in the end.",
+        "Its failed task says why. Run site.yml again once that is mended.",
+    )
 
 
 def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Finding]:

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -27,8 +27,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous 
 
 Changes = list[dict[str, str]]
 
-# Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone.
-ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
 SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"
 
 ROLES = """
@@ -150,18 +148,6 @@ def _in_force(instance: Instance, names: Iterable[str], check_mode: bool) -> dic
     """Return a set that is in force with when that was; in check mode the server may not be there to be asked."""
     position = {} if check_mode else query_json(instance, POSITION)
     return {"to": sorted(names), "time": datetime.now(timezone.utc).isoformat(timespec="microseconds"), **position}
-
-
-def write_probe(instance: Instance) -> str:
-    """Commit a WAL record that changes no row; returns the position after it."""
-    query(instance, "SELECT pg_logical_emit_message(true, 'steadfast', 'probe')")
-    return query(instance, "SELECT pg_current_wal_lsn()").strip()
-
-
-def await_replay(instance: Instance, lsn: str, limit: float) -> None:
-    """Wait until a standby has replayed a position."""
-    replayed = f"SELECT pg_last_wal_replay_lsn() >= {quoted(lsn)}"
-    wait_until(lambda: query(instance, replayed).strip() == "t", limit, f"replay of {lsn}")
 
 
 def _administrator(found: Mapping[str, Any] | None, account: Mapping[str, Any]) -> tuple[list[str], Changes]:

@@ -23,17 +23,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 Changes = list[dict[str, str]]
 
 LOAD_TIME = "SELECT extract(epoch FROM pg_conf_load_time())"
-# A setting that is gone from the files and needs a restart for that is told without a file: it waits, and is no error.
-FILE_ERRORS = """
-SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error), '[]')
-FROM pg_file_settings WHERE error <> 'setting could not be applied' AND sourcefile IS NOT NULL
-"""
-HBA_ERRORS = """
-SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY line_number), '[]')
-FROM (SELECT file_name, line_number, error FROM pg_hba_file_rules
-      UNION ALL SELECT file_name, line_number, error FROM pg_ident_file_mappings) AS rules
-WHERE error IS NOT NULL
-"""
+FILE_ERRORS = f"SELECT {_observe_sql.FILE_ERRORS}"
+HBA_ERRORS = f"SELECT {_observe_sql.RULE_ERRORS}"
 
 
 def start(instance: Instance, limit: float, check_mode: bool) -> Changes:

@@ -21,6 +21,9 @@ ASYNCHRONOUS = "asynchronous"
 REPLICATOR = "replicator"
 """The role that standbys log in as, by their certificates."""
 
+ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
+"""Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone."""
+
 STANDBY_MINIMA = (
     "max_connections",
     "max_worker_processes",

@@ -30,6 +30,20 @@ SELECT json_build_object(
 )
 """
 
+# Each error as "FILE line NUMBER: what is wrong". A change that waits for a restart is none: pending_restart says
+# so; neither is a setting that is gone, which has no file.
+FILE_ERRORS = """
+(SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error
+   ORDER BY seqno), '[]')
+ FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied')
+"""
+RULE_ERRORS = """
+(SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY file_name, line_number), '[]')
+ FROM (SELECT file_name, line_number, error FROM pg_hba_file_rules
+       UNION ALL SELECT file_name, line_number, error FROM pg_ident_file_mappings) AS rules
+ WHERE error IS NOT NULL)
+"""
+
 # A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
 # the name of its current WAL file; a standby's from whatever of its receiver, its control data and its WAL files (which
 # only the host sees) is ahead.
@@ -69,13 +83,9 @@ SELECT json_build_object(
     FROM pg_settings WHERE source NOT IN ('default', 'client', 'session', 'override') OR pending_restart
       OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
                   'max_locks_per_transaction', 'synchronous_standby_names', 'primary_conninfo', 'primary_slot_name')),
-  'file_errors', (SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'line', sourceline, 'name', name,
-      'error', error) ORDER BY seqno), '[]')
-    -- A change that waits for a restart is no error here: pending_restart says so. One that is gone has no file.
-    FROM pg_file_settings WHERE error <> 'setting could not be applied' AND sourcefile IS NOT NULL),
+  'file_errors', @FILE_ERRORS@,
+  'rule_errors', @RULE_ERRORS@,
   'pending', @PENDING@,
-  'hba_errors', (SELECT coalesce(json_agg(json_build_object('file', file_name, 'line', line_number, 'error', error)
-      ORDER BY line_number), '[]') FROM pg_hba_file_rules WHERE error IS NOT NULL),
   'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'wal_status', wal_status,
       'retained_bytes', CASE WHEN restart_lsn IS NOT NULL THEN pg_wal_lsn_diff(lsn, restart_lsn) END)
       ORDER BY slot_name), '{}') FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),
@@ -98,6 +108,10 @@ SELECT json_build_object(
     FROM pg_db_role_setting, unnest(setconfig) AS setting
     WHERE setting ~* '^synchronous_commit=' AND setting !~* '=(on|remote_apply|true|yes|1)$'),
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
-      'login', rolcanlogin) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
+      'login', rolcanlogin, 'groups', (SELECT coalesce(json_agg(DISTINCT roleid::regrole::text), '[]')
+        FROM pg_auth_members WHERE member = pg_roles.oid)) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
 ) FROM state, position
-""".replace("@PENDING@", PENDING)
+"""
+OBSERVE = (
+    OBSERVE.replace("@PENDING@", PENDING).replace("@FILE_ERRORS@", FILE_ERRORS).replace("@RULE_ERRORS@", RULE_ERRORS)
+)

@@ -22,8 +22,9 @@ OWNER = "postgres"
 SOCKET_DIRECTORY = "/var/run/postgresql"
 STATE_DIRECTORY = _journal.FOLDER
 
-# No timeout ends a wait for a synchronous standby, so our own statements never start one.
-SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s"
+# No timeout ends a wait for a synchronous standby, so our own statements never start one. Messages that are compared
+# must not depend on the server's language.
+SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C"
 
 
 INSTANCE_ARGUMENTS: dict[str, Any] = {

@@ -16,7 +16,8 @@ options:
       - C(bootstrap) makes a new cluster, C(clone) copies the primary, C(adopt) records an existing cluster as ours.
       - C(start), C(reload) and C(restart) act on the service and wait until it answers.
       - C(accounts), C(slots) and C(synchronous) act on the primary.
-      - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one.
+      - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one. Neither
+        fails, because what went wrong is for the verification to judge, together with everything else.
     type: str
     required: true
     choices:
@@ -150,9 +151,14 @@ in_force:
   returned: when O(operation=synchronous)
   type: dict
 lsn:
-  description: Where the write ended in the WAL.
+  description: Where the write ended in the WAL; empty where it failed.
   returned: when O(operation=write_probe)
   type: str
+probes:
+  description: Whether the write was taken, or arrived, and the words for it.
+  returned: when O(operation=write_probe) or O(operation=await_replay)
+  type: list
+  elements: dict
 bytes:
   description: How much of the clone has arrived.
   returned: when O(operation=clone)
@@ -160,12 +166,14 @@ bytes:
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _instance_make,
     _instance_objects,
+    _instance_probe,
     _instance_service,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -232,10 +240,16 @@ def synchronous(instance: Instance, given: Given, check_mode: bool) -> Result:
     return {"changes": changes, "in_force": in_force}
 
 
+def write_probe(instance: Instance, _given: Given, check_mode: bool) -> Result:
+    """Write on the primary."""
+    answer, lsn = _instance_probe.write(instance, check_mode)
+    return {"changes": [], "probes": [{"probe": "write", **asdict(answer)}], "lsn": lsn}
+
+
 def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:
     """Wait for a write on a standby."""
-    _instance_objects.await_replay(instance, given["lsn"], given["limit"])
-    return {"changes": []}
+    answer = _instance_probe.replay(instance, given["lsn"], given["limit"])
+    return {"changes": [], "probes": [{"probe": "replay", **asdict(answer)}]}
 
 
 OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
@@ -260,10 +274,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
         "changes": _instance_objects.slots(instance, given["create"], given["drop"], check_mode)
     },
     "synchronous": synchronous,
-    "write_probe": lambda instance, _given, _check_mode: {
-        "changes": [],
-        "lsn": _instance_objects.write_probe(instance),
-    },
+    "write_probe": write_probe,
     "await_replay": await_replay,
 }
 

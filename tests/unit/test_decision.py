@@ -291,7 +291,7 @@ PENDING = {"shared_buffers": {"running": "128MB", "configured": "2GB"}}
         pytest.param("stale", STALE, "stale", STALE, id="file newer than its load"),
         pytest.param("server", {"pending": PENDING}, "pending", PENDING, id="setting waits"),
         pytest.param("unit", {"needs_daemon_reload": True}, "unit_stale", True, id="unit changed"),
-        pytest.param("unit", {"enabled": False}, "unit_stale", False, id="unit not enabled"),
+        pytest.param("unit", {"enabled": False}, "to_enable", True, id="unit not enabled"),
     ],
 )
 def test_the_service_is_needed(part, value, key, seen):
@@ -300,6 +300,13 @@ def test_the_service_is_needed(part, value, key, seen):
     given.observed["db1"][part] = value if part == "stale" else before | value
     own = _decision.decide(given)["self"]
     assert (own["service_needed"], own[key]) == (True, seen)
+
+
+def test_a_fenced_unit_is_not_enabled():
+    given = whole.given("db1")
+    given.observed["db1"]["unit"] |= {"enabled": False, "masked": True}
+    own = _decision.decide(given)["self"]
+    assert (own["service_needed"], own["to_enable"]) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -329,24 +329,3 @@ def test_check_mode_predicts_that_they_come(server):
     assert made == became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")')
     assert in_force["to"] == ["db2", "db4"]
     assert server.programs == []
-
-
-def test_write_probe(server):
-    server.answers["SELECT pg_current_wal_lsn()"] = "0/3000060\n"
-    assert _instance_objects.write_probe(INSTANCE) == "0/3000060"
-    assert server.ran == ["SELECT pg_logical_emit_message(true, 'steadfast', 'probe')"]
-
-
-def test_await_replay(server, monkeypatch):
-    answers = ["f\n", "\n", "t\n"]
-    asked = []
-    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: asked.append(sql) or answers.pop(0))
-    _instance_objects.await_replay(INSTANCE, "0/3000060", 60)
-    assert asked == 3 * ["SELECT pg_last_wal_replay_lsn() >= '0/3000060'"]
-
-
-def test_await_replay_in_vain(monkeypatch):
-    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: "f\n")
-    with pytest.raises(CommandError, match=r"^replay of 0/3000060 did not happen within 0 s$"):
-        _instance_objects.await_replay(INSTANCE, "0/3000060", 0)

@@ -1,25 +1,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read of a host and of an instance's files and server."""
+"""What is read of an instance's files and server."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
-    _observe_host,
     _observe_instance,
     _observe_sql,
     _postgres,
     _restart,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance
-
-GIB = 1 << 30
 
 
 @pytest.fixture
@@ -31,143 +27,6 @@ def instance(tmp_path, monkeypatch):
 
 def refuse(*given, **options):
     raise CommandError("it is not there")
-
-
-# The host.
-
-
-def test_host():
-    found = _observe_host.host()
-    assert found["cores"] == len(os.sched_getaffinity(0))
-    assert 0 < (found["cgroup_memory_bytes"] or 1) < found["memory_bytes"]
-    assert set(found["groups"]) <= {"postgres", "ssl-cert"}
-
-
-@pytest.mark.parametrize(
-    ("release", "distribution", "version"),
-    [({"ID": "debian", "VERSION_ID": "13"}, "Debian", "13"), ({}, "", ""), (OSError(2, "no such file"), "", "")],
-)
-def test_distribution(monkeypatch, release, distribution, version):
-    def read():
-        if isinstance(release, OSError):
-            raise release
-        return release
-
-    monkeypatch.setattr(_observe_host.platform, "freedesktop_os_release", read)
-    found = _observe_host.host()
-    assert (found["distribution"], found["distribution_version"]) == (distribution, version)
-
-
-def files(monkeypatch, **contents: str) -> None:
-    """Let the kernel's files hold this; one that is not named is not there."""
-    monkeypatch.setattr(Path, "exists", lambda path: path.name in contents)
-    monkeypatch.setattr(Path, "read_text", lambda path, encoding: contents[path.name])
-
-
-MEMINFO = "MemFree:  1 kB\nMemTotal:        8388608 kB\n"
-
-
-@pytest.mark.parametrize(
-    ("contents", "limit"),
-    [
-        ({"memory.max": "2147483648\n"}, 2 * GIB),
-        ({"memory.max": "max\n"}, None),
-        ({"memory.limit_in_bytes": "1073741824\n"}, GIB),
-        ({"memory.limit_in_bytes": "9223372036854771712\n"}, None),
-        ({"memory.max": "8589934592\n"}, None),
-        ({}, None),
-    ],
-)
-def test_memory_of_the_cgroup(monkeypatch, contents, limit):
-    files(monkeypatch, meminfo=MEMINFO, **contents)
-    found = _observe_host.host()
-    assert (found["memory_bytes"], found["cgroup_memory_bytes"]) == (8 * GIB, limit)
-
-
-@pytest.mark.parametrize(("turns", "found"), [("1\n", True), ("0\n", False), (None, None)])
-def test_kind_of_a_disk(monkeypatch, turns, found):
-    files(monkeypatch, **({"rotational": turns} if turns else {}))
-    assert _observe_host._rotational(os.makedev(8, 1)) is found
-
-
-def test_disks(tmp_path):
-    (tmp_path / "made").mkdir()
-    found = _observe_host.disks({"data": tmp_path / "made", "wal": tmp_path / "to" / "come"})
-    room = os.statvfs(tmp_path)
-    assert set(found) == {"data", "wal"}
-    for disk in found.values():
-        assert disk["bytes"] == room.f_frsize * room.f_blocks
-        assert 0 < disk["available"] <= disk["bytes"]
-        assert Path(disk["mount"]).is_mount()
-
-
-LISTED = "ii |postgresql-16|16.14-1.pgdg13+1\nrc |postgresql-15|15.9-1\nii |ssl-cert|1.1.3\n"
-
-
-def test_packages(monkeypatch):
-    done = subprocess.CompletedProcess([], 1, LISTED, "dpkg-query: no packages found matching pgbouncer*")
-    monkeypatch.setattr(_observe_host.subprocess, "run", lambda *command, **options: done)
-    assert _observe_host.packages() == {"postgresql-16": "16.14-1.pgdg13+1", "ssl-cert": "1.1.3"}
-
-
-def test_packages_of_another_distribution(monkeypatch):
-    def run(*command, **options):
-        raise FileNotFoundError(2, "No such file or directory", "dpkg-query")
-
-    monkeypatch.setattr(_observe_host.subprocess, "run", run)
-    assert _observe_host.packages() == {}
-
-
-def shown(**changes: str) -> str:
-    values = {
-        "ActiveState": "active",
-        "UnitFileState": "enabled",
-        "LoadState": "loaded",
-        "NRestarts": "0",
-        "NeedDaemonReload": "no",
-        **changes,
-    }
-    return "\n".join(f"{name}={value}" for name, value in values.items())
-
-
-UNIT = {
-    "active": "active",
-    "enabled": True,
-    "masked": False,
-    "restarts": 0,
-    "needs_daemon_reload": False,
-    "clone": {"active": "inactive"},
-    "watch": {"active": "active"},
-}
-
-
-@pytest.mark.parametrize(
-    ("own", "differs"),
-    [
-        ({}, {}),
-        ({"ActiveState": "failed", "NRestarts": "5"}, {"active": "failed", "restarts": 5}),
-        ({"UnitFileState": "disabled"}, {"enabled": False}),
-        ({"UnitFileState": "", "NRestarts": ""}, {"enabled": False}),
-        ({"LoadState": "masked", "UnitFileState": "masked"}, {"masked": True, "enabled": False}),
-        ({"NeedDaemonReload": "yes"}, {"needs_daemon_reload": True}),
-    ],
-)
-def test_unit(monkeypatch, instance, own, differs):
-    blocks = [shown(**own), shown(ActiveState="inactive"), shown()]
-    asked = []
-    monkeypatch.setattr(_observe_host, "run", lambda command: asked.append(command) or "\n\n".join(blocks) + "\n")
-    assert _observe_host.unit(instance) == UNIT | differs
-    assert asked[0][3:] == [
-        "postgresql@16-main.service",
-        "steadfast-clone-16-main.service",
-        "steadfast-watch-16-main.timer",
-    ]
-
-
-def test_unit_without_systemd(monkeypatch, instance):
-    monkeypatch.setattr(_observe_host, "run", refuse)
-    found = _observe_host.unit(instance)
-    assert (found["active"], found["enabled"], found["masked"]) == ("unknown", False, False)
 
 
 # The instance's files.

@@ -90,7 +90,7 @@ def test_query(monkeypatch):
         "PGDATABASE": "postgres",
         "PGAPPNAME": "steadfast",
         "PGCONNECT_TIMEOUT": "5",
-        "PGOPTIONS": "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s",
+        "PGOPTIONS": "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C",
     }
 
 

@@ -11,6 +11,8 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _probe
@@ -53,8 +55,9 @@ def message(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("!I", len(content) + 4) + content
 
 
-def error(code: str, text: str) -> bytes:
-    return message(b"E", b"SFATAL\0VFATAL\0C" + code.encode() + b"\0M" + text.encode() + b"\0Fauth.c\0\0")
+def error(code: str, text: str, routine: str = "ClientAuthentication") -> bytes:
+    fields = ("SFATAL", "VFATAL", f"C{code}", f"M{text}", "Fauth.c", "L550", f"R{routine}", "")
+    return message(b"E", b"\0".join(field.encode() for field in fields) + b"\0")
 
 
 REFUSED = error("28000", NO_ENTRY)
@@ -79,13 +82,33 @@ def after_startup(*answers: bytes) -> Callable[[socket.socket], None]:
         pytest.param([REFUSED], Answer(True, f"28000: {NO_ENTRY}"), id="no rule"),
         pytest.param([REFUSED[:3], REFUSED[3:20], REFUSED[20:]], Answer(True, f"28000: {NO_ENTRY}"), id="in pieces"),
         pytest.param(
-            [error("28P01", "password authentication failed")],
-            Answer(False, "28P01: password authentication failed"),
+            [error("28000", "kein pg_hba.conf-Eintrag, keine Verschlüsselung")],
+            Answer(True, "28000: kein pg_hba.conf-Eintrag, keine Verschlüsselung"),
+            id="in another language",
+        ),
+        pytest.param(
+            [error("28000", "Ident authentication failed", "auth_failed")],
+            Answer(False, "it refuses something else, 28000: Ident authentication failed"),
+            id="a rule without TLS that asks for another proof",
+        ),
+        pytest.param(
+            [error("28000", 'role "steadfast_probe" does not exist', "InitializeSessionUserId")],
+            Answer(False, 'it refuses something else, 28000: role "steadfast_probe" does not exist'),
+            id="no such role",
+        ),
+        pytest.param(
+            [message(b"E", b"SERROR\0C28000\0Mno such user\0\0")],
+            Answer(False, "it refuses something else, 28000: no such user"),
+            id="no server of PostgreSQL",
+        ),
+        pytest.param(
+            [error("28P01", "password authentication failed", "auth_failed")],
+            Answer(False, "it refuses something else, 28P01: password authentication failed"),
             id="a password was asked for",
         ),
         pytest.param(
             [error("53300", "sorry, too many clients already")],
-            Answer(False, "53300: sorry, too many clients already"),
+            Answer(False, "it refuses something else, 53300: sorry, too many clients already"),
             id="no room",
         ),
         pytest.param(
@@ -206,6 +229,45 @@ def test_current_tls_of_another(files, name, ca, words):
         answer = _probe.current_tls(HOST, port, name, str(files / ca))
     assert not answer.passed
     assert words in answer.words
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python's default context be that of 3.13."""
+    default = ssl.create_default_context
+
+    def create(**given: Any) -> ssl.SSLContext:
+        context = default(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(_probe.ssl, "create_default_context", create)
+
+
+@pytest.mark.usefixtures("strict")
+def test_current_tls_takes_a_certificate_without_identifiers_as_libpq_does(tmp_path: Path) -> None:
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    times = {"begins": now - day, "ends": now + day}
+    root = make_ca("our own CA", identifiers=False, **times)
+    made = make("db1", root, identifiers=False, **times)
+    (tmp_path / "ca.crt").write_bytes(root.pem)
+    (tmp_path / "server.pem").write_bytes(made.pem + made.key_pem())
+    with server(with_tls(tmp_path, ssl.TLSVersion.TLSv1_2)) as port:
+        assert _probe.current_tls(HOST, port, "db1", str(tmp_path / "ca.crt")) == Answer(True, "TLSv1.3")
+
+
+@pytest.mark.usefixtures("strict")
+def test_current_tls_takes_no_chain_that_ends_early_as_libpq_does(tmp_path: Path, authority: Any) -> None:
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    times = {"begins": now - day, "ends": now + day}
+    between = make_ca("between", authority, **times)
+    made = make("db1", between, **times)
+    (tmp_path / "ca.crt").write_bytes(between.pem)
+    (tmp_path / "server.pem").write_bytes(made.pem + between.pem + made.key_pem())
+    with server(with_tls(tmp_path, ssl.TLSVersion.TLSv1_2)) as port:
+        answer = _probe.current_tls(HOST, port, "db1", str(tmp_path / "ca.crt"))
+    assert not answer.passed
+    assert "unable to get issuer certificate" in answer.words
 
 
 def test_current_tls_without_tls(files):

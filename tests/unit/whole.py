@@ -30,8 +30,9 @@ DEBIAN_13 = {
 }
 PLATFORMS = {"debian_12": DEBIAN_13 | {"tested": False, "distribution_postgresql": "15"}, "debian_13": DEBIAN_13}
 ROLES = {
-    "postgres": {"superuser": True, "replication": True, "login": True},
-    "replicator": {"superuser": False, "replication": True, "login": True},
+    "postgres": {"superuser": True, "replication": True, "login": True, "groups": []},
+    "replicator": {"superuser": False, "replication": True, "login": True, "groups": []},
+    "ada": {"superuser": False, "replication": False, "login": True, "groups": ["pg_monitor", "pg_signal_backend"]},
 }
 
 
@@ -116,7 +117,12 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
         return whole
     disk = {"mount": "/", "bytes": 100 * GIB, "available": 80 * GIB, "rotational": False}
     whole["disks"] = {"data": disk, "wal": disk}
-    whole["unit"] = {"enabled": True, "needs_daemon_reload": False, "watch": {"active": "inactive"}} | seen["unit"]
+    whole["unit"] = {
+        "enabled": True,
+        "needs_daemon_reload": False,
+        "watch": {"active": "inactive"},
+        "oom": {"unit": -900, "server": -900, "child": 0, "may_protect": True},
+    } | seen["unit"]
     if seen.get("server"):
         whole["server"] = _server(seen["server"])
     return whole
@@ -171,7 +177,7 @@ def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": "16.14",
         "file_errors": [],
-        "hba_errors": [],
+        "rule_errors": [],
         "pending": {},
         "weak_commits": [],
         "roles": ROLES,
