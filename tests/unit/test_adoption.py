@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import situations
+import verification
 import whole
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _topology, _verify
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
 from situations import ID, healthy, primary, standby
 
 FILE = "/etc/postgresql/16/main/postgresql.conf"
@@ -208,8 +209,8 @@ def test_a_stopped_cluster_tells_nothing():
 def test_without_archive_mode_the_command_is_not_judged_and_there_is_no_archive():
     given = whole.given("db1")
     given.observed["db1"]["server"]["settings"]["archive_command"] = whole.setting("(disabled)")
-    topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
-    wanted = {"db1": {"archive_command": "'/bin/true'"}}
-    picture = _verify.Picture("main", "db1", "required", ["db1"], given.observed, wanted, now=whole.NOW)
-    [found] = _verify.verify(picture, topology)
-    assert found.text == "There is no archive of db1's WAL: no moment of the past can be restored."
+    found = verification.verified(given, databases=["db1"], wanted={"db1": {"archive_command": "'/bin/true'"}})
+    text = "There is no archive of db1's WAL: no moment of the past can be restored."
+    assert [finding for finding in found if "archive" in finding] == [
+        f"warning db1: {text} Back the cluster up before it holds anything of value."
+    ]
