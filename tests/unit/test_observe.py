@@ -7,25 +7,26 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _observe_instance,
     _observe_sql,
     _postgres,
-    _restart,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance
 
 
 @pytest.fixture
-def instance(tmp_path, monkeypatch):
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     monkeypatch.setattr(_postgres, "STATE_DIRECTORY", tmp_path / "state")
     monkeypatch.setattr(Instance, "configuration", tmp_path / "etc")
     return Instance("16", "main", tmp_path / "data")
 
 
-def refuse(*given, **options):
+def refuse(*given: Instance | list[Any] | str, **options: Any) -> None:
     raise CommandError("it is not there")
 
 
@@ -38,7 +39,7 @@ def make(folder: Path, **contents: str) -> None:
         (folder / name).write_text(text)
 
 
-NOTHING = {
+NOTHING: dict[str, Any] = {
     "state": "absent",
     "version": None,
     "wal_directory": None,
@@ -78,27 +79,27 @@ NOTHING = {
         ),
     ],
 )
-def test_data(instance, contents, differs):
+def test_data(instance: Instance, contents: dict[str, str] | None, differs: dict[str, Any]) -> None:
     if contents is not None:
         make(instance.data_directory, **contents)
     found = _observe_instance.data(instance)
     assert found == {"directory": str(instance.data_directory)} | NOTHING | differs
 
 
-def test_data_with_its_wal_elsewhere(instance, tmp_path):
+def test_data_with_its_wal_elsewhere(instance: Instance, tmp_path: Path) -> None:
     make(instance.data_directory, PG_VERSION="16\n")
     make(tmp_path / "wal")
     (instance.data_directory / "pg_wal").symlink_to(tmp_path / "wal")
     assert _observe_instance.data(instance)["wal_directory"] == str(tmp_path / "wal")
 
 
-def test_data_beside_what_was_left(instance, tmp_path):
+def test_data_beside_what_was_left(instance: Instance, tmp_path: Path) -> None:
     make(tmp_path / "data.incomplete")
     found = _observe_instance.data(instance)
     assert (found["state"], found["incomplete"]) == ("absent", True)
 
 
-def test_the_file_of_the_synchronous_set(instance):
+def test_the_file_of_the_synchronous_set(instance: Instance) -> None:
     make(instance.synchronous_file.parent, **{instance.synchronous_file.name: SET})
     assert _observe_instance.data(instance)["synchronous_set"] == 'ANY 1 ("db2", "db4")'
 
@@ -108,21 +109,21 @@ synchronous_standby_names = 'ANY 1 ("db2", "db4")'
 """
 
 
-def test_journal(instance):
+def test_journal(instance: Instance) -> None:
     assert _observe_instance.journal(instance) == {"synchronous_set": None, "error": None}
     make(instance.journal.parent, **{"journal.jsonl": '{"event": "synchronous set", "to": ["db2"]}\n'})
     entry = {"event": "synchronous set", "to": ["db2"]}
     assert _observe_instance.journal(instance) == {"synchronous_set": entry, "error": None}
 
 
-def test_a_journal_that_cannot_be_read(instance):
+def test_a_journal_that_cannot_be_read(instance: Instance) -> None:
     instance.journal.mkdir(parents=True)
     found = _observe_instance.journal(instance)
     assert found["synchronous_set"] is None
     assert "Is a directory" in found["error"]
 
 
-def test_marker(instance):
+def test_marker(instance: Instance) -> None:
     assert _observe_instance.marker(instance) is None
     _postgres.write_marker(instance, "73")
     assert _observe_instance.marker(instance) == {"system_identifier": "73", "version": "16"}
@@ -146,7 +147,7 @@ Data page checksum version:           1
 """
 
 
-def test_control(monkeypatch, instance):
+def test_control(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> None:
     monkeypatch.setattr(_observe_instance, "run", lambda command: CONTROL)
     found = _observe_instance.control(instance)
     assert found == {
@@ -164,10 +165,10 @@ def test_control(monkeypatch, instance):
         "max_locks_per_transaction": 128,
     }
     # What a standby has to have replayed before it restarts is read here.
-    assert set(_restart.STANDBY_MINIMA) <= set(found)
+    assert set(STANDBY_MINIMA) <= set(found)
 
 
-def test_no_control_data(monkeypatch, instance):
+def test_no_control_data(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> None:
     monkeypatch.setattr(_observe_instance, "run", refuse)
     assert _observe_instance.control(instance) is None
 
@@ -185,7 +186,9 @@ LOADED = 1_700_000_000
         ("etc/.pg_hba.conf.steadfast", 1, False),
     ],
 )
-def test_files_that_are_newer_than_their_load(instance, tmp_path, name, age, stale):
+def test_files_that_are_newer_than_their_load(
+    instance: Instance, tmp_path: Path, name: str, age: int, stale: bool
+) -> None:
     (tmp_path / "etc" / "conf.d").mkdir(parents=True)
     (tmp_path / "ssl").mkdir()
     for path in ("etc/pg_ident.conf", "ssl/ca.crt", name):
@@ -196,12 +199,12 @@ def test_files_that_are_newer_than_their_load(instance, tmp_path, name, age, sta
     assert found == ([str(tmp_path / name)] if stale else [])
 
 
-def test_nothing_is_stale_without_a_server(instance, tmp_path):
+def test_nothing_is_stale_without_a_server(instance: Instance, tmp_path: Path) -> None:
     make(tmp_path / "etc", pg_hba="")
     assert _observe_instance.stale(instance, None, tmp_path) == []
 
 
-def test_nothing_is_stale_where_there_are_no_files(instance, tmp_path):
+def test_nothing_is_stale_where_there_are_no_files(instance: Instance, tmp_path: Path) -> None:
     assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0}, tmp_path / "ssl") == []
 
 
@@ -212,7 +215,7 @@ HISTORY = "1\t0/5000000\tno recovery target specified\n\n2\t0/7A000028\tbefore 2
 
 
 @pytest.fixture
-def answers(monkeypatch, instance):
+def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, Any]:
     """Let a server answer, and its WAL directory hold what is usual."""
     status = instance.data_directory / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
@@ -222,21 +225,25 @@ def answers(monkeypatch, instance):
     return made
 
 
-def test_server(answers, instance):
+def test_server(answers: dict[str, Any], instance: Instance) -> None:
     wal = instance.data_directory / "pg_wal"
     (wal / "00000003.history").write_text(HISTORY)
     for name in ("000000030000000000000001.ready", "000000030000000000000002.ready", "00000003.history.done"):
         (wal / "archive_status" / name).touch()
     found, error = _observe_instance.server(instance)
     assert error is None
+    assert found
+    assert found
     assert found["sql"] == _observe_sql.OBSERVE
     assert found["history"] == [{"timeline": 1, "switch_lsn": "0/5000000"}, {"timeline": 2, "switch_lsn": "0/7A000028"}]
     assert found["archiver"] == {"waiting": 2}
 
 
-def test_a_first_timeline_has_no_history(answers, instance):
+def test_a_first_timeline_has_no_history(answers: dict[str, Any], instance: Instance) -> None:
     answers["timeline"] = 1
-    assert _observe_instance.server(instance)[0]["history"] == []
+    found, _ = _observe_instance.server(instance)
+    assert found
+    assert found["history"] == []
 
 
 @pytest.mark.parametrize(
@@ -251,26 +258,32 @@ def test_a_first_timeline_has_no_history(answers, instance):
         pytest.param(False, ["000000020000000000000004"], 1, id="a primary knows"),
     ],
 )
-def test_timeline_of_a_standby(answers, instance, recovery, files, timeline):
+def test_timeline_of_a_standby(
+    answers: dict[str, Any], instance: Instance, recovery: bool, files: list[str], timeline: int
+) -> None:
     answers |= {"timeline": 1, "in_recovery": recovery, "lsn": "0/5000060"}
     for name in files:
         (instance.data_directory / "pg_wal" / name).touch()
-    assert _observe_instance.server(instance)[0]["timeline"] == timeline
+    found, _ = _observe_instance.server(instance)
+    assert found
+    assert found["timeline"] == timeline
 
 
-def test_a_server_that_does_not_answer(answers, instance, monkeypatch):
+def test_a_server_that_does_not_answer(
+    answers: dict[str, Any], instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_observe_instance, "query_json", refuse)
     assert _observe_instance.server(instance) == (None, "it is not there")
 
 
-def test_no_server_is_asked_before_its_package_is_there(instance, monkeypatch):
+def test_no_server_is_asked_before_its_package_is_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: False)
     monkeypatch.setattr(_observe_instance, "query_json", lambda *given: pytest.fail("asked"))
     assert _observe_instance.server(instance) == (None, None)
 
 
-def test_the_statement_reads_what_restarts_depend_on():
+def test_the_statement_reads_what_restarts_depend_on() -> None:
     """They are always there, whether a file sets them or not."""
     always = re.search(r"OR name IN \((.*?)\)\)", _observe_sql.OBSERVE, re.DOTALL)
     assert always
-    assert set(_restart.STANDBY_MINIMA) | {"synchronous_standby_names"} <= set(re.findall(r"'(\w+)'", always[1]))
+    assert set(STANDBY_MINIMA) | {"synchronous_standby_names"} <= set(re.findall(r"'(\w+)'", always[1]))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,12 @@ def test_host() -> None:
 def test_distribution(
     monkeypatch: pytest.MonkeyPatch, release: OSError | dict[str, str], distribution: str, version: str
 ) -> None:
-    def read():
+    def read() -> dict[str, str]:
         if isinstance(release, OSError):
             raise release
         return release
 
-    monkeypatch.setattr(_observe_host.platform, "freedesktop_os_release", read)
+    monkeypatch.setattr(platform, "freedesktop_os_release", read)
     found = _observe_host.host()
     assert (found["distribution"], found["distribution_version"]) == (distribution, version)
 
@@ -93,15 +94,15 @@ LISTED = "ii |postgresql-16|16.14-1.pgdg13+1\nrc |postgresql-15|15.9-1\nii |ssl-
 
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 1, LISTED, "dpkg-query: no packages found matching pgbouncer*")
-    monkeypatch.setattr(_observe_host.subprocess, "run", lambda *command, **options: done)
+    monkeypatch.setattr(subprocess, "run", lambda *command, **options: done)
     assert _observe_host.packages() == {"postgresql-16": "16.14-1.pgdg13+1", "ssl-cert": "1.1.3"}
 
 
 def test_packages_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*command, **options):
+    def run(*command: list[str], **options: bool | int) -> None:
         raise FileNotFoundError(2, "No such file or directory", "dpkg-query")
 
-    monkeypatch.setattr(_observe_host.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     assert _observe_host.packages() == {}
 
 
@@ -144,8 +145,13 @@ UNIT = {
 )
 def test_unit(monkeypatch: pytest.MonkeyPatch, own: dict[str, str], differs: dict[str, Any]) -> None:
     blocks = [shown(**own), shown(ActiveState="inactive"), shown()]
-    asked = []
-    monkeypatch.setattr(_observe_host, "run", lambda command: asked.append(command) or "\n\n".join(blocks) + "\n")
+    asked: list[Any] = []
+
+    def answer(command: Any) -> str:
+        asked.append(command)
+        return "\n\n".join(blocks) + "\n"
+
+    monkeypatch.setattr(_observe_host, "run", answer)
     assert _observe_host.unit(INSTANCE) == UNIT | differs
     assert asked[0][3:] == [
         "postgresql@16-main.service",

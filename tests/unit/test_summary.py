@@ -35,7 +35,7 @@ SET = {"kind": "slot", "name": "db2", "from": "absent", "to": "present"}
         ),
     ],
 )
-def test_changes(changes, predicted, lines):
+def test_changes(changes: dict[str, Any], predicted: bool, lines: list[str]) -> None:
     assert _summary.changes(changes, predicted) == lines
 
 
@@ -56,7 +56,7 @@ CONNECT = (
 )
 
 
-def test_screen_at_rest():
+def test_screen_at_rest() -> None:
     first = primary("db2", "db3", synchronous='ANY 1 ("db2")', replication={"db3": LAGGING})
     role, stream = "repository, migrations, drill", "streaming TLSv1.3"
     assert screen(healthy(db1=first)) == [
@@ -113,12 +113,12 @@ def cells(hosts: Any, primary: str | None = "db1") -> dict[str, list[str]]:
         ),
     ],
 )
-def test_rows(hosts, leader, host, row):
+def test_rows(hosts: dict[str, Any], leader: str | None, host: str, row: list[str]) -> None:
     found = cells(hosts, leader)[host]
     assert [found[1], *found[3:]] == row
 
 
-def test_nothing_to_connect_to_without_a_primary():
+def test_nothing_to_connect_to_without_a_primary() -> None:
     assert not [line for line in screen(healthy(db1=None), None) if "Connect" in line or "psql" in line]
 
 
@@ -131,7 +131,7 @@ def test_nothing_to_connect_to_without_a_primary():
         (("db1.example.com", "10.0.0.2"), "host=db1.example.com,10.0.0.2 port=5432 "),
     ],
 )
-def test_connection_string(addresses, start):
+def test_connection_string(addresses: tuple[str, str], start: str) -> None:
     names = (whole.DB1, whole.DB2)
     members = [member | {"address": address, "port": 5432} for member, address in zip(names, addresses, strict=True)]
     members.append(whole.OPS1 | {"address": "10.0.0.9", "port": 5432})
@@ -164,11 +164,11 @@ FAIL = Finding(ERROR, "db2", "It is down.", "Start it.")
         ),
     ],
 )
-def test_findings(findings, lines):
+def test_findings(findings: tuple[Any, ...], lines: list[str]) -> None:
     assert screen(healthy(), findings=findings)[-len(lines) - 1 :] == ["", *lines]
 
 
-def test_durability_and_cluster_stand_in_the_head():
+def test_durability_and_cluster_stand_in_the_head() -> None:
     members = whole.given("db1").members
     seen = replace(outcome(healthy()), cluster="shop", durability="preferred")
     assert _summary.screen(seen, members, (), "17", {})[0] == "PostgreSQL 17, cluster shop, durability preferred"

@@ -214,7 +214,7 @@ POWERLESS = (
 )
 def test_what_the_kernel_ends_first(oom: dict[str, Any] | None, finding: str | None) -> None:
     given = at("db2", None)
-    unit = given.observed["db2"]["unit"]
+    unit = whole.seen(given, "db2")["unit"]
     unit["oom"] = oom if oom is None else unit["oom"] | oom
     assert verified(given) == ([finding] if finding else [])
 
@@ -222,7 +222,7 @@ def test_what_the_kernel_ends_first(oom: dict[str, Any] | None, finding: str | N
 def test_hosts_that_protect_nothing_are_named_together() -> None:
     given = at("db2", None)
     for host in ("db1", "db2", "db3"):
-        given.observed[host]["unit"]["oom"] = {"unit": -900, "server": 0, "child": 0, "may_protect": False}
+        whole.seen(given, host)["unit"]["oom"] = {"unit": -900, "server": 0, "child": 0, "may_protect": False}
     assert verified(given) == [POWERLESS.replace("db2", "db1, db2 and db3")]
 
 
@@ -256,7 +256,7 @@ def test_a_former_administrator(host: str, found: dict[str, Any], finding: str |
 def test_a_server_that_does_not_answer() -> None:
     hosts = healthy(db3=situations.stopped_standby())
     given = whole.given("db1", hosts)
-    given.observed["db3"]["server_error"] = "psql ended with status 2: no such socket"
+    whole.seen(given, "db3")["server_error"] = "psql ended with status 2: no such socket"
     text = f"error db3: No server answers on db3: psql ended with status 2: no such socket. {SERVER_LOG}"
     assert text in verified(given)
     assert f"error db3: No server answers on db3: it does not run. {SERVER_LOG}" in judged(hosts)
@@ -311,7 +311,7 @@ def test_a_write_that_does_not_arrive() -> None:
 
 def test_the_worst_comes_first() -> None:
     given = at("db3", "disks", data=disk(100))
-    given.observed["db2"]["certificates"] = None
+    whole.seen(given, "db2")["certificates"] = None
     found = verified(given, primary="db1", durability="asynchronous")
     assert [text.split()[0] for text in found] == ["error", "warning"]
     moved = judged(situations.moved())

@@ -79,8 +79,8 @@ def test_standbys_are_not_judged_without_their_primary() -> None:
 
 def test_there_is_no_archive() -> None:
     given = at("db1", None)
-    given.observed["db1"]["server"]["settings"]["archive_command"] = setting("/bin/true")
-    given.observed["db1"]["server"]["archiver"] |= {"last_failed_at": NOW}
+    whole.seen(given, "db1")["server"]["settings"]["archive_command"] = setting("/bin/true")
+    whole.seen(given, "db1")["server"]["archiver"] |= {"last_failed_at": NOW}
     assert verified(given) == [
         "warning db1: There is no archive of db1's WAL: no moment of the past can be restored. "
         "Back the cluster up before it holds anything of value."

@@ -17,7 +17,7 @@ def running(name: str, found: dict[str, Any] | None, wanted: str, **changes: Any
     """Findings about one setting of db2."""
     given = whole.given("db1")
     if found is not None:
-        given.observed["db2"]["server"]["settings"][name] = found
+        whole.seen(given, "db2")["server"]["settings"][name] = found
     return verified(given, wanted={"db2": {name: wanted}}, **changes)
 
 

@@ -37,7 +37,6 @@ def verified(given: _decision.Given, **changes: Any) -> list[str]:
 def at(host: str, part: str | None, **values: Any) -> _decision.Given:
     """A converged platform whose host was seen otherwise, in one part of its observation."""
     given = whole.given("db1")
-    seen = given.observed[host]
-    assert seen is not None
+    seen = whole.seen(given, host)
     (seen[part] if part else seen).update(values)
     return given

@@ -187,3 +187,10 @@ def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
         "replication": streams,
         "settings": {name: setting(item["value"]) for name, item in seen["settings"].items()} | settings,
     }
+
+
+def seen(given: Given, host: str) -> dict[str, Any]:
+    """What was seen of a host, for a test that changes it."""
+    found = given.observed[host]
+    assert isinstance(found, dict)
+    return found
