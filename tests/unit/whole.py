@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import situations
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
 from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
 
 GIB = 1 << 30
@@ -142,6 +143,16 @@ def given(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: 
         observed=platform(situations.healthy() if hosts is None else hosts),
         platforms=changes.pop("platforms", PLATFORMS),
     )
+
+
+def decide(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """The decision of a host."""
+    return _decision.decide(given(host, hosts, **changes))
+
+
+def picked(decision: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+    """The part of a decision that a test is about."""
+    return {name: decision[name] for name in expected}
 
 
 def setting(value: str, **changes: Any) -> dict[str, Any]:
