@@ -51,13 +51,13 @@ PRIMARY = {"in_recovery": False}
         ),
     ],
 )
-def test_addresses(stated, observed, expected):
+def test_addresses(stated: dict[str, str], observed: dict[str, Any], expected: list[str]) -> None:
     members = [{"name": name, "address": stated.get(name, "")} for name in ("db1", "db2")]
     assert _addresses.addresses(members, observed) == dict(zip(["db1", "db2"], expected, strict=True))
 
 
 @pytest.mark.parametrize("names", [["db1", "db2", "db3"], ["db2", "db1", "db3"]])
-def test_the_file_of_the_primary_counts(names):
+def test_the_file_of_the_primary_counts(names: list[str]) -> None:
     observed = {
         "db1": seen("10.0.0.1", server=PRIMARY, replicas={"db3": "10.0.0.3"}),
         "db2": seen("10.0.0.2", server=STANDBY, replicas={"db3": "192.0.2.3"}),
@@ -68,14 +68,14 @@ def test_the_file_of_the_primary_counts(names):
     assert found["db3"] == "10.0.0.3"
 
 
-def test_two_members_that_were_away_with_one_address():
+def test_two_members_that_were_away_with_one_address() -> None:
     observed = {"db1": seen("10.0.0.1", replicas={"db2": "10.0.0.2", "db3": "10.0.0.2"}), "db2": None, "db3": None}
     members = [{"name": name, "address": ""} for name in observed]
     found = _addresses.addresses(members, observed)
     assert found == {"db1": "10.0.0.1", "db2": "10.0.0.2", "db3": ""}
 
 
-def test_left():
+def test_left() -> None:
     text = (
         "pg_hba.conf: has no rule for the replication of db3, whose address is not known; run site.yml once it "
         "answers, or write postgresql_address for db3"

@@ -14,10 +14,15 @@ SHOP = Client("shop_rw", "10.20.1.5", "shop", tls=True)
 STANDBY = Client("repl", "10.0.0.9", name="old", replication=True, tls=True)
 
 
-def rule(databases="all", users="all", addresses="10.0.0.0/8", method="scram-sha-256", kind="hostssl"):
-    texts = (tuple(text.split()) for text in (databases, users, addresses))
-    databases, users, addresses = texts
-    return Rule("for a test", databases, users, method, kind, addresses)
+def rule(
+    databases: str = "all",
+    users: str = "all",
+    addresses: str = "10.0.0.0/8",
+    method: str = "scram-sha-256",
+    kind: str = "hostssl",
+) -> Rule:
+    """A rule with its lists as words."""
+    return Rule("for a test", tuple(databases.split()), tuple(users.split()), method, kind, tuple(addresses.split()))
 
 
 @pytest.mark.parametrize(
@@ -60,5 +65,5 @@ def rule(databases="all", users="all", addresses="10.0.0.0/8", method="scram-sha
         pytest.param(replace(STANDBY, database="shop"), [rule("shop")], True, id="a subscriber"),
     ],
 )
-def test_admits(client, rules, admitted):
+def test_admits(client: Client, rules: list[Rule], admitted: bool) -> None:
     assert admits(rules, client) is admitted

@@ -31,7 +31,7 @@ def rendered(platform: str, source: str) -> tuple[str, str]:
     files = variables["__postgresql_server_package_files"]
     [file] = [file for file in files if file["path"] == "/etc/apt/sources.list.d/steadfast-postgresql.list"]
     text = (ROLES / "server/templates/package_source.list.j2").read_text(encoding="utf-8")
-    return templar.template(file["state"]), templar.template(preflight.trust_as_template(text))
+    return templar.template(file["state"]), templar.template(preflight._trusted(text))
 
 
 KEY = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
@@ -46,7 +46,7 @@ KEY = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
         ("ubuntu_24.04", "noble-pgdg"),
     ],
 )
-def test_the_source_of_the_postgresql_project(platform, suite):
+def test_the_source_of_the_postgresql_project(platform: str, suite: str) -> None:
     state, text = rendered(platform, "pgdg")
     assert state == "present"
     assert text.splitlines() == [
@@ -58,10 +58,10 @@ def test_the_source_of_the_postgresql_project(platform, suite):
     ]
 
 
-def test_a_source_of_the_user():
+def test_a_source_of_the_user() -> None:
     state, text = rendered("debian_13", "deb https://mirror.example.com/pgdg trixie-pgdg main")
     assert (state, text.splitlines()[-1]) == ("present", "deb https://mirror.example.com/pgdg trixie-pgdg main")
 
 
-def test_the_distribution_needs_no_source():
+def test_the_distribution_needs_no_source() -> None:
     assert rendered("debian_13", "distribution")[0] == "absent"

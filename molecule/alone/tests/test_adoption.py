@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Solo
+    from spare import Solo
 
 LOCAL_PACKAGES = "deb [trusted=yes] file:/srv/apt ./"
 CONFIGURATION = "/etc/postgresql/16/main"

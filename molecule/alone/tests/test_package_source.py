@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Solo
+    from spare import Solo
 
 SOURCE = "/etc/apt/sources.list.d/steadfast-postgresql.list"
 KEY = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
