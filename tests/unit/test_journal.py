@@ -8,7 +8,9 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ APPENDS = [
 
 
 @pytest.mark.parametrize(("present", "entry", "same", "expected"), APPENDS)
-def test_append(path, *, present, entry, same, expected):
+def test_append(path: Path, *, present: list[Any], entry: Mapping[str, Any], same: list[str], expected: Any) -> None:
     if present:
         fill(path, *present)
     predicted = _journal.planned(path, entry, same)
@@ -66,7 +68,7 @@ def test_append(path, *, present, entry, same, expected):
 
 
 @pytest.mark.parametrize("left", [b'{"event": "synchronous set", "to": ["db', b"\xff\xfe", bytes(20)])
-def test_a_line_that_was_cut_off_takes_nothing_with_it(path, left):
+def test_a_line_that_was_cut_off_takes_nothing_with_it(path: Path, left: bytes) -> None:
     fill(path, OLD)
     with path.open("ab") as stream:
         stream.write(left)
@@ -77,20 +79,25 @@ def test_a_line_that_was_cut_off_takes_nothing_with_it(path, left):
 
 
 @pytest.mark.parametrize("line", ["synchronous set\n", '["synchronous set"]\n', '{"by": "synchronous set"}\n', "\n"])
-def test_lines_that_are_no_entry_are_passed_over(path, line):
+def test_lines_that_are_no_entry_are_passed_over(path: Path, line: str) -> None:
     fill(path, OLD, line)
     assert _journal.last(path, "synchronous set") == OLD
     assert _journal.last(path, "restore point") is None
 
 
-def test_no_journal_has_no_entry(path):
+def test_no_journal_has_no_entry(path: Path) -> None:
     assert _journal.last(path, "synchronous set") is None
 
 
-def test_it_is_on_disk_before_it_returns(path, monkeypatch):
+def test_it_is_on_disk_before_it_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
+
+    def watched(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
     expected = [str(path), *map(str, list(path.parents)[:3])]
     _journal.append(path, ENTRY)
     assert synced == expected
@@ -115,7 +122,7 @@ class FullDisk:
 
 
 @pytest.mark.parametrize("room", [0, 10])
-def test_a_full_disk_leaves_the_journal_as_it_was(path, monkeypatch, room):
+def test_a_full_disk_leaves_the_journal_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     fill(path, OLD)
     monkeypatch.setattr(os, "write", FullDisk(room))
     with pytest.raises(_journal.JournalError) as error:
@@ -124,7 +131,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(path, monkeypatch, room):
     assert lines(path) == [OLD]
 
 
-def test_a_disk_that_fails_later_leaves_the_journal_as_it_was(path, monkeypatch):
+def test_a_disk_that_fails_later_leaves_the_journal_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path, OLD)
 
     def fsync(descriptor: int) -> None:
@@ -136,13 +143,13 @@ def test_a_disk_that_fails_later_leaves_the_journal_as_it_was(path, monkeypatch)
     assert lines(path) == [OLD]
 
 
-def test_a_directory_in_the_place_of_the_journal(path):
+def test_a_directory_in_the_place_of_the_journal(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(_journal.JournalError, match="Is a directory"):
         _journal.append(path, ENTRY)
 
 
-def test_a_writer_that_does_not_end(path):
+def test_a_writer_that_does_not_end(path: Path) -> None:
     fill(path, OLD)
     with path.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -156,7 +163,7 @@ def test_a_writer_that_does_not_end(path):
     assert len(lines(path)) == 2
 
 
-def test_many_writers_at_once(path):
+def test_many_writers_at_once(path: Path) -> None:
     entries = [{"event": "drill", "to": number} for number in range(20)]
     writers = [threading.Thread(target=_journal.append, args=(path, entry)) for entry in entries]
     for writer in writers:
@@ -172,7 +179,7 @@ def test_many_writers_at_once(path):
 @pytest.mark.parametrize(
     ("value", "text"), [(["db2", "db4"], "db2, db4"), ([], "empty"), (None, "nothing"), ("passed", "passed")]
 )
-def test_a_change_in_words(value, text):
+def test_a_change_in_words(value: Any, text: str) -> None:
     assert module.worded(value) == text
 
 
@@ -180,8 +187,8 @@ def test_a_change_in_words(value, text):
     ("environment", "person"),
     [({"SUDO_USER": "ada", "LOGNAME": "root"}, "ada"), ({"SUDO_USER": "", "LOGNAME": "eve"}, "eve")],
 )
-def test_the_operator(monkeypatch, environment, person):
-    monkeypatch.setattr(action.socket, "gethostname", lambda: "laptop")
+def test_the_operator(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str], person: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert action.operator() == f"{person}@laptop"

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +16,7 @@ BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 
 @pytest.fixture
-def kills(monkeypatch):
+def kills(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(BENCH))
     yield importlib.import_module("kills")
     for name in ("kills", "watched"):
@@ -54,14 +56,14 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("answers", "wrong"), ANSWERS)
-def test_journals(kills, answers, wrong):
+def test_journals(kills: ModuleType, answers: str, wrong: list[str]) -> None:
     assert kills.disagreements(answers) == wrong
 
 
-def test_a_run_that_was_too_fast_is_tried_again(kills, monkeypatch):
+def test_a_run_that_was_too_fast_is_tried_again(kills: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
-    def kill_at(moment, inventory, log):
+    def kill_at(moment: object, inventory: Path, log: str) -> None:
         tried.append(str(moment))
         if len(tried) < 4:
             raise kills.TooLateError("over")
@@ -73,8 +75,10 @@ def test_a_run_that_was_too_fast_is_tried_again(kills, monkeypatch):
 
 
 @pytest.mark.parametrize(("task", "wanted"), [(9, True), (1, False)])
-def test_a_run_that_was_too_fast_counts_for_nothing(kills, monkeypatch, task, wanted):
-    def kill_at(moment, inventory, log):
+def test_a_run_that_was_too_fast_counts_for_nothing(
+    kills: ModuleType, monkeypatch: pytest.MonkeyPatch, task: int, wanted: bool
+) -> None:
+    def kill_at(moment: object, inventory: Path, log: str) -> None:
         raise kills.TooLateError("over")
 
     monkeypatch.setattr(kills, "kill_at", kill_at)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._record import Record, common
@@ -48,7 +50,7 @@ def record(*names: str, durability: str = "required", timeline: int = 1) -> Reco
         ({"to": ["db2"], "by": "site"}, record("db2", durability="", timeline=0)),
     ],
 )
-def test_an_entry(entry, expected):
+def test_an_entry(entry: Mapping[str, Any], expected: Record) -> None:
     assert Record.from_json(entry) == expected
 
 
@@ -65,7 +67,7 @@ def test_an_entry(entry, expected):
         (record(durability="preferred", timeline=7), record(), True),
     ],
 )
-def test_the_same(said, live, same):
+def test_the_same(said: Record, live: Record, same: bool) -> None:
     assert said.says_the_same_as(live) is same
 
 
@@ -80,7 +82,7 @@ def test_the_same(said, live, same):
         (record("*"), set()),
     ],
 )
-def test_proof(said, proof):
+def test_proof(said: Record, proof: set[str]) -> None:
     assert said.proof(1) == proof
 
 
@@ -98,7 +100,7 @@ def test_proof(said, proof):
         ("ANY 2 (db2, db3, db4)", "ANY 1 (db2)", {"db2", "db3", "db4"}),
     ],
 )
-def test_what_holds_during_a_change(live, wanted, names):
+def test_what_holds_during_a_change(live: str, wanted: str, names: set[str]) -> None:
     before, after = StandbyNames.parse(live), StandbyNames.parse(wanted)
     meanwhile = common(before, after)
     assert meanwhile == names
@@ -108,10 +110,10 @@ def test_what_holds_during_a_change(live, wanted, names):
         assert after.proves(meanwhile)
 
 
-SAYS_DB2 = {"journal": journal("db2")}
-SAYS_NOBODY = {"journal": journal()}
-NOTHING = {"journal": {"synchronous_set": None, "error": None}}
-UNREADABLE = {"journal": {"synchronous_set": None, "error": "[Errno 21] Is a directory"}}
+SAYS_DB2: dict[str, Any] = {"journal": journal("db2")}
+SAYS_NOBODY: dict[str, Any] = {"journal": journal()}
+NOTHING: dict[str, Any] = {"journal": {"synchronous_set": None, "error": None}}
+UNREADABLE: dict[str, Any] = {"journal": {"synchronous_set": None, "error": "[Errno 21] Is a directory"}}
 
 
 def behind(*hosts: str, of: str = "db1") -> list[str]:
@@ -241,7 +243,7 @@ JOURNALS = [
 
 
 @pytest.mark.parametrize("row", JOURNALS, ids=lambda row: row.name)
-def test_journals(row):
+def test_journals(row: Situation) -> None:
     found = outcome(decide(row.facts, row.observed).to_dict(), row.outcome)
     quiet = {key: value for key, value in row.outcome.items() if value != [] or key == "behind"}
     assert {key: value for key, value in found.items() if value != [] or key == "behind"} == quiet

@@ -28,7 +28,8 @@ postgresql:
 
 def last(lab: Lab, host: str) -> dict[str, Any]:
     """Return the last line of a host's journal."""
-    return json.loads(lab.shell(host, f"tail -1 {JOURNAL}"))
+    entry: dict[str, Any] = json.loads(lab.shell(host, f"tail -1 {JOURNAL}"))
+    return entry
 
 
 def live(lab: Lab) -> str:
