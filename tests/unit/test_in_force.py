@@ -80,6 +80,13 @@ SAVED = {"max_prepared_transactions": setting("10", context="postmaster")}
             id="waits no more",
         ),
         pytest.param(
+            {},
+            {"max_connections": "100"},
+            {"max_connections": {"running": "100", "configured": "250"}},
+            {},
+            id="waits no more, by default",
+        ),
+        pytest.param(
             SAVED,
             {"max_prepared_transactions": "10"},
             {"max_prepared_transactions": {"running": "10", "configured": "0"}},
