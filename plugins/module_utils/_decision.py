@@ -261,8 +261,9 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
 def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Json]) -> dict[str, dict[str, str]]:
     wanted = {name: line["value"] for name, line in settings.items()}
     version = given.cluster["version"]
-    file = f"/etc/postgresql/{version}/{given.cluster['name']}/conf.d/10-server.conf"
-    return _in_force.pending_after_reload(wanted, server, file, version)
+    folder = f"/etc/postgresql/{version}/{given.cluster['name']}"
+    files = (f"{folder}/postgresql.conf", f"{folder}/conf.d/10-server.conf")
+    return _in_force.pending_after_reload(wanted, server, files, version)
 
 
 def _accounts_needed(given: Given, action: str) -> bool:

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
 
 Json = Mapping[str, Any]
 Pending = dict[str, dict[str, str]]
+
+# Debian's layout sets them, and the role server's postgresql.conf sets them again.
+OF_THE_LAYOUT = frozenset({"external_pid_file", "unix_socket_directories"})
 
 
 def running(server: Json, name: str, version: str) -> Json | None:
@@ -36,21 +39,21 @@ def with_unit(found: Json) -> str:
     return f"{int(value) * int(factor)}{unit[len(factor) :]}" if factor else f"{value}{unit}"
 
 
-def pending_after_reload(wanted: Mapping[str, str], server: Json, file: str, version: str) -> Pending:
+def pending_after_reload(wanted: Mapping[str, str], server: Json, files: Collection[str], version: str) -> Pending:
     """Return what will wait for a restart once the server has read its files, as the reload itself says it afterwards.
 
     Args:
-        wanted: the settings of the file, by name.
+        wanted: the settings that the files are to have, by name.
         server: what the server said before.
-        file: path of the file that sets them.
+        files: paths of the files that are written whole.
         version: major version.
     """
     others = {
         name: dict(item)
         for name, item in server["pending"].items()
-        if name not in wanted and not _set_by(server["settings"].get(name), file)
+        if name not in wanted and not _set_by(server["settings"].get(name), files)
     }
-    return {**others, **dict(_changed(wanted, server, version)), **dict(_left_out(wanted, server, file, version))}
+    return {**others, **dict(_changed(wanted, server, version)), **dict(_left_out(wanted, server, files, version))}
 
 
 def _changed(wanted: Mapping[str, str], server: Json, version: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -62,18 +65,21 @@ def _changed(wanted: Mapping[str, str], server: Json, version: str) -> Iterator[
                 yield name, {"running": now, "configured": value}
 
 
-def _left_out(wanted: Mapping[str, str], server: Json, file: str, version: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the settings that the file has no more, which go back to their defaults."""
+def _left_out(
+    wanted: Mapping[str, str], server: Json, files: Collection[str], version: str
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the settings that the files have no more, which go back to their defaults."""
     for name, found in server["settings"].items():
         known = _parameters.catalogue(version).get(name)
-        if name not in wanted and known and _set_by(found, file) and _needs_restart(name, found, version):
+        gone = name not in wanted and name not in OF_THE_LAYOUT and _set_by(found, files)
+        if gone and known and _needs_restart(name, found, version):
             now = with_unit(found)
             if not _parameters.same_value(name, known.default, now, version):
                 yield name, {"running": now, "configured": known.default}
 
 
-def _set_by(found: Json | None, file: str) -> bool:
-    return found is not None and found.get("sourcefile") == file
+def _set_by(found: Json | None, files: Collection[str]) -> bool:
+    return found is not None and found.get("sourcefile") in files
 
 
 def _needs_restart(name: str, found: Json, version: str) -> bool:

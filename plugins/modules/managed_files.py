@@ -78,7 +78,7 @@ options:
       in_force:
         description:
           - For O(files[].keep_until), whether the service is known to work with the file that is there. Then that one
-            is kept, and not an older one.
+            is kept, and not an older one; where there is none, an empty file is kept in its place.
         type: bool
         default: false
   owner:

@@ -11,6 +11,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_fo
 from whole import setting
 
 FILE = "/etc/postgresql/16/main/conf.d/10-server.conf"
+WHOLE = "/etc/postgresql/16/main/postgresql.conf"
+FILES = (WHOLE, FILE)
 OTHER = "/etc/postgresql/16/main/conf.d/99-other.conf"
 BUFFERS = {"shared_buffers": setting("32768", unit="8kB", context="postmaster")}
 CRON = {"cron.max_running_jobs": setting("5", context="postmaster")}
@@ -52,6 +54,20 @@ SAVED = {"max_prepared_transactions": setting("10", context="postmaster")}
             {},
             {"max_prepared_transactions": {"running": "10", "configured": "0"}},
             id="wanted no more",
+        ),
+        pytest.param(
+            {"max_files_per_process": setting("5000", sourcefile=WHOLE, context="postmaster")},
+            {},
+            {},
+            {"max_files_per_process": {"running": "5000", "configured": "1000"}},
+            id="of a cluster that is taken over",
+        ),
+        pytest.param(
+            {"external_pid_file": setting("/run/x.pid", sourcefile=WHOLE, context="postmaster")},
+            {},
+            {},
+            {},
+            id="of the layout",
         ),
         pytest.param({"port": setting("5432", context="postmaster")}, {}, {}, {}, id="as the default, wanted no more"),
         pytest.param({"work_mem": setting("9", context="user")}, {}, {}, {}, id="a reload forgets it"),
@@ -97,10 +113,10 @@ SAVED = {"max_prepared_transactions": setting("10", context="postmaster")}
 )
 def test_pending_after_reload(running: Any, wanted: Any, pending: Any, expected: Any) -> None:
     server = {"settings": running, "pending": pending}
-    assert _in_force.pending_after_reload(wanted, server, FILE, "16") == expected
+    assert _in_force.pending_after_reload(wanted, server, FILES, "16") == expected
 
 
 def test_without_a_context_the_catalogue_says_what_needs_a_restart() -> None:
     server = {"settings": {"port": setting("5432"), "work_mem": setting("4096", unit="kB")}, "pending": {}}
-    found = _in_force.pending_after_reload({"port": "5433", "work_mem": "8MB"}, server, FILE, "16")
+    found = _in_force.pending_after_reload({"port": "5433", "work_mem": "8MB"}, server, FILES, "16")
     assert found == {"port": {"running": "5432", "configured": "5433"}}

@@ -159,6 +159,32 @@ def test_the_previous_file_stays_until_somebody_accepts_the_new_one(tmp_path, un
     assert previous.read_text() == "four"
 
 
+@pytest.mark.parametrize("in_force", [False, True])
+def test_a_service_that_works_without_the_file_goes_back_to_an_empty_one(tmp_path, in_force):
+    entry = {"path": tmp_path / "a", "content": "one", "keep_until": "restart", "in_force": in_force, "mode": "0640"}
+    run([entry])
+    kept = {"a.before-restart": ("0o100640", "")} if in_force else {}
+    assert tree(tmp_path) == {"a": ("0o100640", "one"), **kept}
+
+
+def test_an_error_leaves_no_empty_file(tmp_path, monkeypatch):
+    (tmp_path / "gone").write_text("x")
+    files = [
+        {"path": tmp_path / "a", "content": "one", "keep_until": "restart", "in_force": True},
+        {"path": tmp_path / "gone", "state": "absent"},
+    ]
+    real = os.unlink
+
+    def fails(path, **options):
+        if path == "gone":
+            raise OSError(30, "Read-only file system")
+        real(path, **options)
+
+    monkeypatch.setattr(os, "unlink", fails)
+    refusal(files)
+    assert tree(tmp_path) == {"gone": ("0o100644", "x")}
+
+
 def test_an_error_leaves_no_previous_file(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("one")
     (tmp_path / "gone").write_text("x")
