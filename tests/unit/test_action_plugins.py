@@ -242,7 +242,7 @@ def test_packages(monkeypatch, check_mode, answer, changes):
         return answer
 
     monkeypatch.setattr(action.ActionBase, "_execute_module", execute)
-    variables = {"db1": {_play.OBSERVATION: {"instance": {"packages": {"a": "1.0"}}}}}
+    variables = {"db1": {_play.OBSERVATION: {"instance": {"packages": {"a": "1.0"}}, "asked": 100.0}}}
     _, result = run_action(monkeypatch, packages.ActionModule, "db1", variables, check_mode, names=["a", "b"])
     assert result["changes"] == [package(name) for name in changes]
     assert result["changed"] is (True if check_mode else answer["changed"])
