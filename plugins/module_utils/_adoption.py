@@ -16,8 +16,8 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _parameters
 from ansible_collections.steadfast.postgresql.plugins.module_utils._hba import Rule
 from ansible_collections.steadfast.postgresql.plugins.module_utils._hba_match import Client, admits
+from ansible_collections.steadfast.postgresql.plugins.module_utils._in_force import OF_THE_LAYOUT, with_unit
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import with_unit
 
 Json = Mapping[str, Any]
 Changes = list[dict[str, str]]
@@ -25,8 +25,6 @@ Changes = list[dict[str, str]]
 IN_FILE = "configuration file"
 # They can hold a password.
 SECRET = frozenset({"primary_conninfo", "ssl_passphrase_command"})
-# Debian's layout sets them, and the role server's postgresql.conf sets them again.
-OF_THE_LAYOUT = frozenset({"external_pid_file", "unix_socket_directories"})
 
 
 def rules_of(cluster: Json, member: Json, addresses: Mapping[str, str]) -> list[Rule]:

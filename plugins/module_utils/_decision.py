@@ -16,7 +16,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _addresses,
     _adoption,
     _hba,
+    _in_force,
     _journal,
+    _libraries,
     _platform,
     _settings,
     _topology,
@@ -91,6 +93,7 @@ class Given:
 def decide(given: Given) -> dict[str, Any]:
     """Return the decision as the roles read it, with all refusals."""
     topology = _topology.decide(facts(given), observations(given.observed))
+    settings = _server_settings(given) if _has_instance(given) else {}
     members = given.members
     databases = [member for member in members if DATABASE in member["duties"]]
     addresses = {member["name"]: member["address"] for member in databases}
@@ -99,6 +102,7 @@ def decide(given: Given) -> dict[str, Any]:
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
             *_addresses.refusals(members),
+            *_libraries.refusals(members, given.observed, given.cluster["version"]),
             *topology.refusals,
             *_of_adoptions(given, topology),
         ],
@@ -122,8 +126,8 @@ def decide(given: Given) -> dict[str, Any]:
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
         "instance": _instance(given),
-        "settings": _server_settings(given) if _has_instance(given) else {},
-        "self": _own(given, topology),
+        "settings": settings,
+        "self": _own(given, topology, settings),
     }
 
 
@@ -204,7 +208,7 @@ def _has_instance(given: Given) -> bool:
     return DATABASE in given.member(given.host)["duties"] and bool(given.seen)
 
 
-def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
+def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the host itself is and does."""
     member, seen = given.member(given.host), given.seen
     decided = topology.hosts.get(given.host)
@@ -229,6 +233,9 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "unit_stale": bool(unit.get("needs_daemon_reload")),
         "to_enable": to_enable,
         "pending": server.get("pending", {}),
+        "pending_after_reload": _pending_after_reload(given, server, settings) if server else {},
+        # What is on disk is what the server works with, whatever older file was kept.
+        "files_in_force": bool(server) and not seen.get("stale") and not server.get("pending"),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
         "project_key_needed": _has_instance(given) and _platform.lacks_project_key(member, seen),
@@ -249,6 +256,14 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
     }
+
+
+def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Json]) -> dict[str, dict[str, str]]:
+    wanted = {name: line["value"] for name, line in settings.items()}
+    version = given.cluster["version"]
+    folder = f"/etc/postgresql/{version}/{given.cluster['name']}"
+    files = (f"{folder}/postgresql.conf", f"{folder}/conf.d/10-server.conf")
+    return _in_force.pending_after_reload(wanted, server, files, version)
 
 
 def _accounts_needed(given: Given, action: str) -> bool:

@@ -79,8 +79,10 @@ SELECT json_build_object(
   'locale', (SELECT datcollate FROM pg_database WHERE datname = 'template1'),
   'database_bytes', (SELECT sum(pg_database_size(oid)) FROM pg_database),
   'settings', (SELECT json_object_agg(name, json_build_object('value', setting, 'unit', unit, 'source', source,
-      'sourcefile', sourcefile, 'pending_restart', pending_restart) ORDER BY name)
+      'sourcefile', sourcefile, 'context', context, 'pending_restart', pending_restart) ORDER BY name)
+    -- A name with a dot belongs to a library, of which no catalogue says what a change of it needs.
     FROM pg_settings WHERE source NOT IN ('default', 'client', 'session', 'override') OR pending_restart
+      OR name LIKE '%.%'
       OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
                   'max_locks_per_transaction', 'synchronous_standby_names', 'primary_conninfo', 'primary_slot_name')),
   'file_errors', @FILE_ERRORS@,

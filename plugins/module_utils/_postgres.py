@@ -72,6 +72,11 @@ class Instance:
         return f"postgresql@{self.version}-{self.cluster}.service"
 
     @property
+    def drop_ins(self) -> Path:
+        """The folder of what is added to that unit."""
+        return Path("/etc/systemd/system") / f"{self.unit}.d"
+
+    @property
     def label(self) -> str:
         """How messages and lists of changes call the instance."""
         return f"{self.version}/{self.cluster}"

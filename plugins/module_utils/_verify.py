@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force, _parameters
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
     ERROR,
     INFO,
@@ -135,6 +135,7 @@ def _host(outcome: Outcome, host: str) -> Iterator[Finding]:
     yield from _files(host, server, seen["stale"])
     yield from _service(host, seen["unit"])
     yield from _settings(outcome, host, server)
+    yield from _waiting(outcome, host, server)
     yield from _certificate(outcome, host, seen)
     if host != outcome.primary:
         yield from _standby(outcome, host, server)
@@ -198,12 +199,12 @@ def _unprotected(outcome: Outcome) -> Iterator[Finding]:
 
 
 def _settings(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
-    running, version = server["settings"], server["version"].split(".")[0]
+    version = server["version"].split(".")[0]
     for name, wanted in outcome.wanted.get(host, {}).items():
-        found = running.get(name) or _by_default(name, version)
+        found = _in_force.running(server, name, version)
         if found is None or name in OF_A_CONNECTION:
             continue
-        value = with_unit(found)
+        value = _in_force.with_unit(found)
         if value == NO_COMMAND:
             continue
         if _parameters.same_value(name, wanted, value, version):
@@ -218,25 +219,14 @@ def _settings(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
             yield Finding(ERROR, host, text, "Remove what overrides it, then run site.")
 
 
-def _by_default(name: str, version: str) -> Json | None:
-    """Return what a server runs with that was not seen: an observation leaves out what no file sets.
-
-    It leaves out the parameters of a library that is not loaded as well, so these are not judged.
-    """
-    known = None if "." in name else _parameters.catalogue(version).get(name)
-    if known is None:
-        return None
-    unsaid = {"source": "default", "sourcefile": None, "pending_restart": False}
-    return {"value": known.default, "unit": known.unit, **unsaid}
-
-
-def with_unit(found: Json) -> str:
-    """Write a value of pg_settings, which counts in its unit (8kB, ms), as a setting with that unit."""
-    value, unit = str(found["value"]), found["unit"]
-    if not unit or float(value) <= 0:
-        return value
-    factor = unit.rstrip("kMGTBmsinhd")
-    return f"{int(value) * int(factor)}{unit[len(factor) :]}" if factor else f"{value}{unit}"
+def _waiting(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
+    """Say what waits for a restart besides the settings that are wanted: one that is wanted no more, or a file."""
+    wanted = outcome.wanted.get(host, {})
+    for name, item in server["pending"].items():
+        if name not in wanted:
+            why = outcome.held.get(host, "postgresql_server_restart is false")
+            text = f"{host} runs with {name} {item['running']}, and {item['configured']} waits for a restart ({why})."
+            yield Finding(WARNING, host, text, "Run site with -e postgresql_server_restart=true when it suits.")
 
 
 def _certificate(outcome: Outcome, host: str, seen: Json) -> Iterator[Finding]:

@@ -14,14 +14,18 @@ options:
   operation:
     description:
       - C(bootstrap) makes a new cluster, C(clone) copies the primary, C(adopt) records an existing cluster as ours.
-      - C(start), C(reload) and C(restart) act on the service and wait until it answers.
+      - C(start), C(reload) and C(restart) act on the service and wait until it answers. A server that does not come up
+        is started again with the files that M(steadfast.postgresql.managed_files) kept for that, and the operation
+        fails. C(take_back) puts these back where the server still runs with them.
+      - C(watch) runs or ends the timer that watches over the synchronous standby.
       - C(accounts), C(slots) and C(synchronous) act on the primary.
       - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one. Neither
         fails, because what went wrong is for the verification to judge, together with everything else.
     type: str
     required: true
     choices:
-      [bootstrap, clone, adopt, start, reload, restart, accounts, slots, synchronous, write_probe, await_replay]
+      [bootstrap, clone, adopt, start, reload, restart, take_back, watch, accounts, slots, synchronous, write_probe,
+        await_replay]
   locale:
     description: For O(operation=bootstrap), the locale of the template databases.
     type: str
@@ -53,6 +57,10 @@ options:
     description: For O(operation=restart) of a standby, the primary's values that it has to have replayed first.
     type: dict
     default: {}
+  wanted:
+    description: For O(operation=watch), whether the timer is to run.
+    type: bool
+    default: true
   lsn:
     description: For O(operation=await_replay), the position in the WAL to wait for.
     type: str
@@ -139,7 +147,7 @@ changes:
   type: list
   elements: dict
 pending:
-  description: After a reload, the settings that wait for a restart, with running and configured value.
+  description: After a reload, what waits for a restart (settings, files of the service), running and configured.
   returned: when O(operation=reload)
   type: dict
 finished:
@@ -196,6 +204,7 @@ ARGUMENTS: dict[str, Any] = {
     "slot": {"type": "str"},
     "patience": {"type": "float", "default": 20},
     "standby_needs": {"type": "dict", "default": {}},
+    "wanted": {"type": "bool", "default": True},
     "lsn": {"type": "str"},
     "limit": {"type": "float", "default": 300},
     "administrators": {
@@ -266,6 +275,12 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "reload": reload,
     "restart": lambda instance, given, check_mode: {
         "changes": _instance_service.restart(instance, given["standby_needs"], given["limit"], check_mode)
+    },
+    "take_back": lambda instance, given, check_mode: {
+        "changes": _instance_service.take_back(instance, given["limit"], check_mode)
+    },
+    "watch": lambda instance, given, check_mode: {
+        "changes": _instance_service.watch(instance, given["wanted"], check_mode)
     },
     "accounts": lambda instance, given, check_mode: {
         "changes": _instance_objects.accounts(instance, given["administrators"], given["replication"], check_mode)

@@ -67,6 +67,9 @@ instance:
     control:
       description: The control data.
       type: dict
+    libraries:
+      description: Folder and names of the libraries that the server can load; null before its packages are there.
+      type: dict
     unit:
       description: State of the instance's systemd unit.
       type: dict
@@ -116,6 +119,7 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "data": _observe_instance.data(instance),
         "marker": _observe_instance.marker(instance),
         "control": _observe_instance.control(instance),
+        "libraries": _observe_instance.libraries(instance),
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,

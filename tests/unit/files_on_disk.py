@@ -26,8 +26,8 @@ GOOD = ["grep", "-q", "good", "%s"]
 
 def complete(entry):
     """Fill in what AnsibleModule would."""
-    keys = ("content", "secret_content", "target", "owner", "group", "mode", "validate", "validate_as")
-    return {"state": "present", "keep_previous": False, **dict.fromkeys(keys), **entry}
+    keys = ("content", "secret_content", "target", "owner", "group", "mode", "validate", "validate_as", "keep_until")
+    return {"state": "present", "in_force": False, **dict.fromkeys(keys), **entry}
 
 
 def params(files, **defaults):

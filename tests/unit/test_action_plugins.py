@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.action import instance as action
+from ansible_collections.steadfast.postgresql.plugins.action import packages, plan_restart
 from ansible_collections.steadfast.postgresql.plugins.action.instance import progress
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _restart
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 MIB = 1 << 20
@@ -162,3 +164,87 @@ def test_a_clone_is_polled_and_shown(monkeypatch, expected, share):
     assert result == {"from": "Ansible", "finished": True, "bytes": 0}
     assert given == 3 * [{"operation": "clone"}]
     assert [line.rpartition(", ")[0] for line in shown] == 2 * [f"db2: clone: {share}50 MiB"]
+
+
+WAITS = {"port": {"running": "5432", "configured": "5433"}}
+AFTER = {"jit": {"running": "on", "configured": "off"}}
+MINIMA = dict.fromkeys(_restart.STANDBY_MINIMA, 100)
+HOSTS = {"db1": {"role": "primary"}, "db2": {"role": "synchronous"}, "db3": {"role": "asynchronous"}}
+
+
+def database(pending: Any = None, **registered: Any) -> dict[str, Any]:
+    """The variables of a database host whose server runs."""
+    own = {"running": True, "minima": MINIMA, "pending": pending or {}, "pending_after_reload": AFTER}
+    decision = {"self": own, "hosts": HOSTS, "primary": "db1", "addresses": dict.fromkeys(HOSTS, "")}
+    return {_play.DECISION: decision} | registered
+
+
+RELOADED = {plan_restart.RELOAD: {"pending": WAITS}}
+PREDICTED = {plan_restart.RELOAD: {"pending": {}}}
+WRITTEN = {plan_restart.FILES: {"written_paths": ["/unit.conf", "/pg_hba.conf"]}}
+
+
+@pytest.mark.parametrize(
+    ("check_mode", "variables", "waiting"),
+    [
+        pytest.param(False, database(), [], id="nothing was reloaded"),
+        pytest.param(False, database(WAITS), ["port"], id="it waited before"),
+        pytest.param(False, database(**RELOADED), ["port"], id="the reload says it"),
+        pytest.param(False, database(WAITS, **{plan_restart.RELOAD: {"pending": {}}}), [], id="it waits no more"),
+        pytest.param(False, database(WAITS, **{plan_restart.RELOAD: {"skipped": True}}), ["port"], id="not reloaded"),
+        pytest.param(True, database(WAITS), ["port"], id="check: nothing would be reloaded"),
+        pytest.param(True, database(WAITS, **PREDICTED), ["jit"], id="check: predicted"),
+        pytest.param(True, database(**PREDICTED, **WRITTEN), ["/unit.conf", "jit"], id="check: a file of the service"),
+        pytest.param(False, {}, None, id="not in the play"),
+        pytest.param(False, {_play.DECISION: {"self": {"running": False}}}, None, id="no server"),
+    ],
+)
+def test_what_waits_on_a_host(check_mode, variables, waiting):
+    found = plan_restart._running(play(variables={"db2": variables}), "db2", check_mode, ["/unit.conf"])
+    assert (None if found is None else sorted(found.waiting)) == waiting
+
+
+def run_action(monkeypatch, plugin_class, host, variables, check_mode=False, **arguments):
+    plugin = plugin_class.__new__(plugin_class)
+    plugin._task = SimpleNamespace(args=arguments, check_mode=check_mode)
+    monkeypatch.setattr(action.ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(action.ActionBase, "validate_argument_spec", lambda self, spec: (None, arguments))
+    return plugin, plugin.run(task_vars=play(host, variables)._task_vars)
+
+
+@pytest.mark.parametrize("host", ["db1", "db2", "db3"])
+def test_the_host_that_nobody_waits_for_restarts_first(monkeypatch, host):
+    variables = dict.fromkeys(("db1", "db2", "db3"), database(WAITS))
+    options = {"allowed": True, "start_files": []}
+    _, result = run_action(monkeypatch, plan_restart.ActionModule, host, variables, **options)
+    assert result["order"] == ["db3", "db2", "db1"]
+    assert result["phase"] == ("primary" if host == "db1" else "standby")
+
+
+def package(name: str) -> dict[str, str]:
+    return {"kind": "package", "name": name, "from": "absent", "to": "installed"}
+
+
+@pytest.mark.parametrize(
+    ("check_mode", "answer", "changes"),
+    [
+        pytest.param(True, None, ["b"], id="check"),
+        pytest.param(False, {"changed": True}, ["b"], id="installed"),
+        pytest.param(False, {"changed": False}, [], id="somebody else was faster"),
+        pytest.param(False, {"changed": True, "failed": True, "msg": "no"}, [], id="failed"),
+    ],
+)
+def test_packages(monkeypatch, check_mode, answer, changes):
+    ran = []
+
+    def execute(self, **given):
+        ran.append((given["module_name"], given["module_args"]))
+        return answer
+
+    monkeypatch.setattr(action.ActionBase, "_execute_module", execute)
+    variables = {"db1": {_play.OBSERVATION: {"instance": {"packages": {"a": "1.0"}}, "asked": 100.0}}}
+    _, result = run_action(monkeypatch, packages.ActionModule, "db1", variables, check_mode, names=["a", "b"])
+    assert result["changes"] == [package(name) for name in changes]
+    assert result["changed"] is (True if check_mode else answer["changed"])
+    options = {"name": ["a", "b"], "install_recommends": False, "update_cache": True}
+    assert ran == ([] if check_mode else [("ansible.builtin.apt", options)])

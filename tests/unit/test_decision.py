@@ -94,6 +94,7 @@ AT_REST = {
     "missing_packages": [],
     "stale": [],
     "pending": {},
+    "files_in_force": True,
     "create_slots": [],
     "drop_slots": [],
     "watch_wanted": False,
@@ -360,3 +361,27 @@ def test_refusals_stand_in_one_list() -> None:
 def test_the_set_of_a_former_primary_is_stale(hosts: dict[str, dict[str, Any]], stale: bool) -> None:
     assert decide("db2", hosts)["self"]["set_is_stale"] is stale
     assert decide("db1", hosts)["self"]["set_is_stale"] is False
+
+
+@pytest.mark.parametrize(
+    ("part", "seen"),
+    [
+        pytest.param(None, {"stale": ["/etc/postgresql/16/main/pg_hba.conf"]}, id="not loaded"),
+        pytest.param("server", {"pending": {"port": {"running": "1", "configured": "2"}}}, id="waits for a restart"),
+        pytest.param(None, {"server": None}, id="does not run"),
+    ],
+)
+def test_files_that_are_not_in_force(part, seen):
+    given = whole.given("db2")
+    observed = given.observed["db2"]
+    (observed[part] if part else observed).update(seen)
+    assert _decision.decide(given)["self"]["files_in_force"] is False
+
+
+def test_what_will_wait_for_a_restart():
+    expected = {"running": "200", "configured": "250"}
+    more = decide("db2", own={"postgresql_server_parameters": {"max_connections": 250}})["self"]
+    assert more["pending_after_reload"]["max_connections"] == expected
+    assert more["pending"] == {}
+    assert "max_connections" not in decide("db2")["self"]["pending_after_reload"]
+    assert decide("db2", all_empty())["self"]["pending_after_reload"] == {}

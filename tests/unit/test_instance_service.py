@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,11 @@ class Host:
 
     active: str = "active"
     enabled: str = "enabled"
+    after_failure: str = "auto-restart"
+    stale_unit: str = "no"
     answers: dict[str, list[Any]] = field(default_factory=dict)
     fails: str = ""
+    failures: int = 1
     calls: list[str] = field(default_factory=list)
 
     def run(self, command, timeout=60):
@@ -36,8 +40,13 @@ class Host:
             return f"{self.active}\n"
         if "--property=UnitFileState" in command:
             return f"{self.enabled}\n"
+        if "--property=SubState" in command:
+            return f"{self.after_failure}\n"
+        if "--property=NeedDaemonReload" in command:
+            return f"{self.stale_unit}\n"
         self.calls.append(words)
-        if self.fails and words == f"systemctl {self.fails} {UNIT}":
+        if self.failures and self.fails and words == f"systemctl {self.fails} {UNIT}":
+            self.failures -= 1
             raise CommandError("systemctl ended with status 1: job failed")
         return ""
 
@@ -50,7 +59,8 @@ class Host:
         return answer
 
     def query_json(self, instance, sql):
-        return json.loads(json.dumps(self.query(instance, sql) or []))
+        answer = self.query(instance, sql)
+        return json.loads(json.dumps([] if answer == "" else answer))
 
 
 @pytest.fixture
@@ -60,6 +70,8 @@ def host(monkeypatch, tmp_path):
         monkeypatch.setattr(_instance_service, name, getattr(made, name))
     monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(Instance, "configuration", tmp_path)
+    monkeypatch.setattr(Instance, "drop_ins", tmp_path / "unit.d")
+    made.answers[_instance_service.START_TIME] = ["10.5"]
     monkeypatch.setattr(_instance_service, "log_tail", lambda instance: "FATAL: no")
     return made
 
@@ -67,6 +79,7 @@ def host(monkeypatch, tmp_path):
 STARTED = change("service", UNIT, "stopped", "started")
 ENABLED = change("service", UNIT, "disabled", "enabled")
 DONE = [*START, CLEARED, f"systemctl start {UNIT}", "SELECT 1"]
+AGAIN = ["systemctl daemon-reload", CLEARED, f"systemctl restart {UNIT}", "SELECT 1"]
 
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
@@ -83,7 +96,8 @@ DONE = [*START, CLEARED, f"systemctl start {UNIT}", "SELECT 1"]
 def test_start(host, *, active, enabled, changes, check_mode):
     host.active, host.enabled = active, enabled
     assert _instance_service.start(INSTANCE, 5, check_mode) == changes
-    assert host.calls == ([] if check_mode or not changes else DONE)
+    expected = DONE if STARTED in changes else START if changes else []
+    assert host.calls == ([] if check_mode else expected)
 
 
 def test_start_waits_for_an_answer(host):
@@ -101,18 +115,50 @@ def test_a_server_that_does_not_come_up(host, verb, arguments):
         getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
 
 
-def test_rules_that_keep_a_server_from_starting_go(host, tmp_path):
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
-    host.active, host.fails = "failed", "start"
-    with pytest.raises(CommandError, match=r"The former pg_hba\.conf is back in place\.$"):
-        _instance_service.start(INSTANCE, 5, False)
-    assert (tmp_path / "pg_hba.conf").read_text() == "pg_hba.conf.previous"
-    assert not (tmp_path / "pg_hba.conf.previous").exists()
+@pytest.mark.parametrize("restarts", [False, True], ids=["start", "restart"])
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (["pg_hba.conf.before-reload"], "The former pg_hba.conf is back in place"),
+        (["conf.d/10-server.conf.before-restart"], "The former 10-server.conf is back in place"),
+        (
+            ["unit.d/steadfast.conf.before-restart", "environment.before-restart", "pg_hba.conf.before-reload"],
+            "The former environment, pg_hba.conf, steadfast.conf are back in place",
+        ),
+    ],
+)
+def test_a_server_that_does_not_come_up_serves_with_the_former_files(host, tmp_path, *, restarts, kept, words):
+    put(tmp_path, *kept, *(name.rpartition(".")[0] for name in kept))
+    host.active, host.fails = "failed", "restart" if restarts else "start"
+    with pytest.raises(CommandError, match=rf"FATAL: no\. {re.escape(words)}, and the server serves with that\.$"):
+        getattr(_instance_service, host.fails)(INSTANCE, *([{}] if restarts else []), 5, False)
+    assert host.calls[-4:] == AGAIN
+    assert files(tmp_path) == {name.rpartition(".")[0]: name for name in kept}
+
+
+def test_a_server_that_does_not_start_with_the_former_files_either(host, tmp_path):
+    put(tmp_path, "environment", "environment.before-restart")
+    host.active, host.fails, host.failures = "failed", "restart", 2
+    words = "is back in place, and it does not start with that either: systemctl ended with status 1: job failed"
+    with pytest.raises(CommandError, match=f"{re.escape(words)}$"):
+        _instance_service.restart(INSTANCE, {}, 5, False)
+    assert files(tmp_path) == {"environment": "environment.before-restart"}
+
+
+def test_a_server_that_recovers_is_let_be(host, tmp_path):
+    put(tmp_path, "environment", "environment.before-restart")
+    host.active, host.after_failure = "activating", "start"
+    host.answers["SELECT 1"] = [CommandError("the database system is starting up")]
+    with pytest.raises(CommandError, match=r"It may still come up; run again once it answers\.$"):
+        _instance_service.restart(INSTANCE, {}, 0, False)
+    assert set(files(tmp_path)) == {"environment", "environment.before-restart"}
+    assert host.calls == [CLEARED, f"systemctl restart {UNIT}"]
 
 
 def test_a_server_that_does_not_answer(host):
     host.active = "inactive"
     host.answers["SELECT 1"] = [CommandError("no socket")]
+    host.after_failure = "dead"
     text = "16/main did not start: an answer of 16/main did not happen within 0 s (no socket). Its log ends: FATAL: no."
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
         _instance_service.start(INSTANCE, 0, False)
@@ -149,21 +195,77 @@ PENDING = {"shared_buffers": {"running": "128MB", "configured": "2GB"}}
 
 def put(folder: Path, *names: str) -> None:
     for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
 
 
-def test_reload(host, tmp_path):
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+def files(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+@pytest.mark.parametrize("waiting", [PENDING, {}], ids=["something waits", "nothing waits"])
+@pytest.mark.parametrize("stale_unit", ["no", "yes"])
+def test_reload(host, tmp_path, waiting, stale_unit):
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.before-reload", "environment.before-restart")
+    host.stale_unit = stale_unit
     host.answers |= {
         _instance_service.LOAD_TIME: ["10.5", "10.5", "10.5", "12.1"],
-        WAITING: [PENDING],
+        WAITING: [waiting],
     }
-    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, PENDING)
+    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, waiting)
     load = _instance_service.LOAD_TIME
     checks = [_instance_service.HBA_ERRORS, _instance_service.FILE_ERRORS]
-    reload = "SELECT pg_reload_conf()"
-    assert host.calls == [*checks, load, reload, load, load, load, WAITING]
-    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+    unit = ["systemctl daemon-reload"] if stale_unit == "yes" else []
+    after = [load, load, load, WAITING, _instance_service.START_TIME]
+    assert host.calls == [*unit, *checks, load, "SELECT pg_reload_conf()", *after]
+    assert set(files(tmp_path)) == {"pg_hba.conf", *(["environment.before-restart"] if waiting else [])}
+
+
+def test_a_new_file_of_the_service_waits_for_a_restart(host, tmp_path):
+    put(tmp_path, "environment", "environment.before-restart", "unit.d/steadfast.conf", "unit.d/x.conf", "start.conf")
+    os.utime(tmp_path / "unit.d/x.conf", (10.2, 10.2))
+    host.answers |= {_instance_service.LOAD_TIME: ["10.5", "12.1"], WAITING: [{}]}
+    new = {"running": "as it was", "configured": "the new file"}
+    expected = {str(tmp_path / name): new for name in ("environment", "unit.d/steadfast.conf")}
+    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, expected)
+    assert (tmp_path / "environment.before-restart").exists()
+
+
+def test_take_back(host, tmp_path):
+    put(tmp_path, "environment", "environment.before-restart", "pg_hba.conf.before-reload")
+    host.answers[_instance_service.LOAD_TIME] = ["10.5", "12.1"]
+    expected = [change("file", str(tmp_path / "environment"), "waits for a restart", "taken back")]
+    assert _instance_service.take_back(INSTANCE, 5, False) == expected
+    assert files(tmp_path) == {
+        "environment": "environment.before-restart",
+        "pg_hba.conf.before-reload": "pg_hba.conf.before-reload",
+    }
+    assert "SELECT pg_reload_conf()" in host.calls
+    host.calls.clear()
+    assert _instance_service.take_back(INSTANCE, 5, False) == []
+    assert host.calls == []
+
+
+TIMER = "steadfast-watch-16-main.timer"
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("active", "wanted", "changes"),
+    [
+        ("inactive", True, [change("service", TIMER, "stopped", "started")]),
+        ("active", False, [change("service", TIMER, "running", "ended")]),
+        # Its files are new.
+        ("active", True, []),
+    ],
+)
+def test_watch(host, *, active, wanted, changes, check_mode):
+    host.active = active
+    assert _instance_service.watch(INSTANCE, wanted, check_mode) == changes
+    verb = "enable" if wanted else "disable"
+    done = ["systemctl daemon-reload", f"systemctl {verb} --quiet --now {TIMER}"]
+    assert host.calls == ([] if check_mode else done)
 
 
 def test_reload_in_check_mode(host):
@@ -172,11 +274,11 @@ def test_reload_in_check_mode(host):
 
 
 def test_a_reload_without_effect(host, tmp_path):
-    put(tmp_path, "pg_hba.conf.previous")
+    put(tmp_path, "pg_hba.conf.before-reload")
     host.answers[_instance_service.LOAD_TIME] = ["10.5"]
     with pytest.raises(CommandError, match=r"^the reload did not happen within 0 s$"):
         _instance_service.reload(INSTANCE, 0, False)
-    assert (tmp_path / "pg_hba.conf.previous").exists()
+    assert (tmp_path / "pg_hba.conf.before-reload").exists()
 
 
 @pytest.mark.parametrize(
@@ -184,16 +286,16 @@ def test_a_reload_without_effect(host, tmp_path):
     [
         pytest.param(
             {_instance_service.HBA_ERRORS: [["/etc/pg_hba.conf line 7: invalid mask"]]},
-            ["pg_hba.conf.previous"],
+            ["pg_hba.conf.before-reload"],
             "16/main refuses its configuration: /etc/pg_hba.conf line 7: invalid mask. "
             "The former pg_hba.conf is back in place.",
             id="rule",
         ),
         pytest.param(
             {_instance_service.FILE_ERRORS: [["10-server.conf line 3: x: bad"]], _instance_service.HBA_ERRORS: [["y"]]},
-            ["pg_hba.conf.previous", "pg_ident.conf.previous"],
+            ["pg_hba.conf.before-reload", "pg_ident.conf.before-reload"],
             "16/main refuses its configuration: y; 10-server.conf line 3: x: bad. "
-            "The former pg_hba.conf, pg_ident.conf is back in place.",
+            "The former pg_hba.conf, pg_ident.conf are back in place.",
             id="both",
         ),
         pytest.param(
@@ -212,15 +314,23 @@ def test_a_bad_file_does_not_stay(host, tmp_path, errors, kept, text):
     assert "SELECT pg_reload_conf()" not in host.calls
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pg_hba.conf", "pg_ident.conf"]
     for name in ("pg_hba.conf", "pg_ident.conf"):
-        previous = f"{name}.previous"
+        previous = f"{name}.before-reload"
         assert (tmp_path / name).read_text() == (previous if previous in kept else name)
 
 
-def test_a_start_accepts_the_files(host, tmp_path):
+@pytest.mark.parametrize(("verb", "arguments"), [("start", []), ("restart", [{}])])
+def test_a_server_that_comes_up_accepts_the_files(host, tmp_path, verb, arguments):
     host.active = "inactive"
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.before-reload", "conf.d/10-server.conf.before-restart")
+    getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
+    assert set(files(tmp_path)) == {"pg_hba.conf"}
+
+
+def test_one_that_only_has_to_be_enabled_accepts_nothing(host, tmp_path):
+    host.enabled = "disabled"
+    put(tmp_path, "environment.before-restart")
     _instance_service.start(INSTANCE, 5, False)
-    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+    assert set(files(tmp_path)) == {"environment.before-restart"}
 
 
 def test_log_tail_without_a_log():

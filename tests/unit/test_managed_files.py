@@ -52,7 +52,14 @@ def test_second_run_changes_nothing(tmp_path):
     files = everything(tmp_path)
     run(files)
     before = {item: item.lstat().st_mtime_ns for item in tmp_path.rglob("*")}
-    assert run(files) == {"changed": False, "changes": [], "changed_paths": [], "unchecked": [], "diff": []}
+    assert run(files) == {
+        "changed": False,
+        "changes": [],
+        "changed_paths": [],
+        "written_paths": [],
+        "unchecked": [],
+        "diff": [],
+    }
     assert run(files, check=True)["changes"] == []
     assert {item: item.lstat().st_mtime_ns for item in tmp_path.rglob("*")} == before
 

@@ -137,28 +137,59 @@ def test_a_killed_run_is_repaired_by_the_next(tmp_path, monkeypatch, function, m
     assert (tmp_path / "old").read_text() == "two\n"
 
 
-def test_the_previous_file_stays_until_somebody_accepts_the_new_one(tmp_path):
-    def write(content):
-        return run([{"path": tmp_path / "a", "content": content, "keep_previous": True}])["changed_paths"]
+@pytest.mark.parametrize("until", ["reload", "restart"])
+def test_the_previous_file_stays_until_somebody_accepts_the_new_one(tmp_path, until):
+    def write(content, **more):
+        return run([{"path": tmp_path / "a", "content": content, "keep_until": until, **more}])["changed_paths"]
 
-    path, previous = tmp_path / "a", tmp_path / "a.previous"
+    path, previous = tmp_path / "a", tmp_path / f"a.before-{until}"
     write("one")
     assert tree(tmp_path) == {"a": ("0o100644", "one")}
     path.chmod(0o600)
     assert write("two") == [str(path)]
-    assert tree(tmp_path) == {"a": ("0o100644", "two"), "a.previous": ("0o100600", "one")}
+    assert tree(tmp_path) == {"a": ("0o100644", "two"), previous.name: ("0o100600", "one")}
     write("three")
     assert previous.read_text() == "one"
     previous.unlink()
     write("three")
     assert not previous.exists()
+    write("four")
+    assert previous.read_text() == "three"
+    write("five", in_force=True)
+    assert previous.read_text() == "four"
+
+
+@pytest.mark.parametrize("in_force", [False, True])
+def test_a_service_that_works_without_the_file_goes_back_to_an_empty_one(tmp_path, in_force):
+    entry = {"path": tmp_path / "a", "content": "one", "keep_until": "restart", "in_force": in_force, "mode": "0640"}
+    run([entry])
+    kept = {"a.before-restart": ("0o100640", "")} if in_force else {}
+    assert tree(tmp_path) == {"a": ("0o100640", "one"), **kept}
+
+
+def test_an_error_leaves_no_empty_file(tmp_path, monkeypatch):
+    (tmp_path / "gone").write_text("x")
+    files = [
+        {"path": tmp_path / "a", "content": "one", "keep_until": "restart", "in_force": True},
+        {"path": tmp_path / "gone", "state": "absent"},
+    ]
+    real = os.unlink
+
+    def fails(path, **options):
+        if path == "gone":
+            raise OSError(30, "Read-only file system")
+        real(path, **options)
+
+    monkeypatch.setattr(os, "unlink", fails)
+    refusal(files)
+    assert tree(tmp_path) == {"gone": ("0o100644", "x")}
 
 
 def test_an_error_leaves_no_previous_file(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("one")
     (tmp_path / "gone").write_text("x")
     files = [
-        {"path": tmp_path / "a", "content": "two", "keep_previous": True},
+        {"path": tmp_path / "a", "content": "two", "keep_until": "reload"},
         {"path": tmp_path / "gone", "state": "absent"},
     ]
     real = os.unlink

@@ -184,6 +184,8 @@ LOADED = 1_700_000_000
         ("etc/pg_hba.conf", 1, True),
         ("ssl/server.key", 1, True),
         ("etc/.pg_hba.conf.steadfast", 1, False),
+        ("etc/pg_hba.conf.before-reload", 1, False),
+        ("etc/conf.d/10-server.conf.before-restart", 1, False),
     ],
 )
 def test_files_that_are_newer_than_their_load(
@@ -219,7 +221,8 @@ def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, An
     """Let a server answer, and its WAL directory hold what is usual."""
     status = instance.data_directory / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
-    made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB, "archiver": {}}
+    made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB}
+    made |= {"archiver": {}, "pending": {}, "started_at": 10.5}
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
     monkeypatch.setattr(_observe_instance, "query_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
     return made
@@ -237,6 +240,51 @@ def test_server(answers: dict[str, Any], instance: Instance) -> None:
     assert found["sql"] == _observe_sql.OBSERVE
     assert found["history"] == [{"timeline": 1, "switch_lsn": "0/5000000"}, {"timeline": 2, "switch_lsn": "0/7A000028"}]
     assert found["archiver"] == {"waiting": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "waits"),
+    [
+        ("etc/environment", 1, True),
+        ("etc/environment", 0, False),
+        ("etc/pg_ctl.conf", 1, True),
+        ("etc/start.conf", 1, False),
+        ("unit.d/steadfast.conf", 1, True),
+        ("unit.d/limits.conf", 1, True),
+        ("unit.d/steadfast.conf.before-restart", 1, False),
+    ],
+)
+def test_files_that_only_a_start_reads(
+    answers: dict[str, Any],
+    instance: Instance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    age: int,
+    waits: bool,
+) -> None:
+    monkeypatch.setattr(Instance, "drop_ins", tmp_path / "unit.d")
+    answers |= {"started_at": float(LOADED), "pending": {"port": {"running": "1", "configured": "2"}}}
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.touch()
+    os.utime(path, (LOADED + age, LOADED + age))
+    server = _observe_instance.server(instance)[0]
+    assert server
+    found = server["pending"]
+    new = {str(path): {"running": "as it was", "configured": "the new file"}}
+    assert found == {"port": {"running": "1", "configured": "2"}, **(new if waits else {})}
+
+
+def test_libraries(instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("pg_stat_statements.so", "auto_explain.so", "pgxs", "libpq.so.5"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(_observe_instance, "run", lambda command: f"{tmp_path}\n")
+    expected = {"directory": str(tmp_path), "names": ["auto_explain", "pg_stat_statements"]}
+    assert _observe_instance.libraries(instance) == expected
+    monkeypatch.setattr(_observe_instance, "run", refuse)
+    assert _observe_instance.libraries(instance) is None
 
 
 def test_a_first_timeline_has_no_history(answers: dict[str, Any], instance: Instance) -> None:

@@ -372,6 +372,7 @@ def test_the_cluster_for_the_decision() -> None:
         "address": "192.0.2.1",
         "parameters": {"work_mem": "8MB"},
         "hba_rules": [],
+        "preload_libraries": ["pg_stat_statements"],
         "memory": "",
         "storage": "",
         "workload": "mixed",

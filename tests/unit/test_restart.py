@@ -106,5 +106,21 @@ def test_plan(host: str, hosts: dict[str, Any], allowed: bool, expected: Plan) -
     assert _restart.plan(host, hosts, DATABASES, "db1", allowed) == expected
 
 
+@pytest.mark.parametrize(
+    ("hosts", "allowed", "expected"),
+    [
+        pytest.param({"db1": QUIET, "db2": QUIET, "db3": QUIET}, True, [], id="nothing waits"),
+        pytest.param(
+            {"db1": BUFFERS, "db2": BUFFERS, "db3": BUFFERS}, True, ["db3", "db2", "db1"], id="standbys first"
+        ),
+        pytest.param({"db1": BUFFERS, "db2": BUFFERS, "db3": BUFFERS}, False, ["db3", "db2"], id="without the primary"),
+        pytest.param({"db1": LOWERED, "db2": LOWERED, "db3": BUFFERS}, True, ["db3", "db1", "db2"], id="one lowers"),
+        pytest.param({"db1": MIXED, "db2": MIXED, "db3": MIXED}, True, [], id="mixed"),
+    ],
+)
+def test_order(hosts: dict[str, Any], allowed: bool, expected: list[str]) -> None:
+    assert _restart.order(hosts, ["db3", "db1", "db2"], "db1", allowed) == expected
+
+
 def test_without_a_primary_everything_is_held() -> None:
     assert _restart.plan("db2", {"db2": BUFFERS}, DATABASES, None, allowed=True).phase == "held"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import whole
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _verify
-from verification import verified
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force
+from verification import at, verified
 from whole import setting
 
 
@@ -116,4 +116,38 @@ def test_why_a_setting_waits() -> None:
     ],
 )
 def test_with_unit(value: str, unit: str | None, text: str) -> None:
-    assert _verify.with_unit({"value": value, "unit": unit}) == text
+    assert _in_force.with_unit({"value": value, "unit": unit}) == text
+
+
+FILE = "/etc/postgresql/16/main/environment"
+
+
+@pytest.mark.parametrize(
+    ("pending", "wanted", "finding"),
+    [
+        pytest.param(
+            {"max_prepared_transactions": {"running": "10", "configured": "0"}},
+            {},
+            "db2 runs with max_prepared_transactions 10, and 0 waits for a restart (not allowed).",
+            id="a setting that is wanted no more",
+        ),
+        pytest.param(
+            {FILE: {"running": "as it was", "configured": "the new file"}},
+            {},
+            f"db2 runs with {FILE} as it was, and the new file waits for a restart (not allowed).",
+            id="a file of the service",
+        ),
+        pytest.param(
+            {"max_connections": {"running": "200", "configured": "250"}},
+            {"max_connections": "200"},
+            None,
+            id="a setting that is wanted is judged by its value",
+        ),
+    ],
+)
+def test_what_waits_for_a_restart_besides(
+    pending: dict[str, dict[str, str]], wanted: dict[str, str], finding: str | None
+) -> None:
+    given = at("db2", "server", pending=pending)
+    found = verified(given, wanted={"db2": wanted}, held={"db2": "not allowed"})
+    assert found == ([f"warning db2: {finding} {RESTART}"] if finding else [])

@@ -48,6 +48,7 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "address": "",
         "parameters": {},
         "hba_rules": [],
+        "preload_libraries": ["pg_stat_statements"],
         "memory": "",
         "storage": "",
         "workload": "mixed",
