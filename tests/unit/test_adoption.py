@@ -45,7 +45,14 @@ CUT = (
 )
 
 
-def taken_over(settings=None, rules=(), clients=(), hba_rules=(), host="db1", **hosts):
+def taken_over(
+    settings: dict[str, Any] | None = None,
+    rules: list[dict[str, Any]] | tuple[Any, ...] = (),
+    clients: list[dict[str, Any]] | tuple[Any, ...] = (),
+    hba_rules: list[dict[str, Any]] | tuple[Any, ...] = (),
+    host: str = "db1",
+    **hosts: dict[str, Any] | None,
+) -> dict[str, Any]:
     """Decide upon a cluster of others that is to be taken over."""
     member = whole.DB1 | {"hba_rules": list(hba_rules)}
     given = whole.given(
@@ -55,7 +62,7 @@ def taken_over(settings=None, rules=(), clients=(), hba_rules=(), host="db1", **
             member, whole.DB2, whole.DB3, whole.OPS1, adopt=ID, application_networks=["10.9.0.0/16", "10.20.0.0/16"]
         ),
     )
-    seen = given.observed["db1"]
+    seen = whole.seen(given, "db1")
     seen["former"] = {"rules": list(rules), "clients": list(clients)}
     seen["server"]["settings"] = {
         name: whole.setting(value, sourcefile=FILE) if isinstance(value, str) else value
@@ -65,7 +72,7 @@ def taken_over(settings=None, rules=(), clients=(), hba_rules=(), host="db1", **
     return _decision.decide(given)
 
 
-def lines(decision):
+def lines(decision: dict[str, Any]) -> list[str]:
     return [f"{made['kind']} {made['name']}: {made['from']} -> {made['to']}" for made in decision["self"]["adoption"]]
 
 
@@ -98,11 +105,11 @@ def lines(decision):
         ),
     ],
 )
-def test_settings(settings, expected):
+def test_settings(settings: dict[str, Any], expected: list[str]) -> None:
     assert [line for line in lines(taken_over(settings)) if "max_" not in line] == expected
 
 
-def test_a_setting_that_becomes_another():
+def test_a_setting_that_becomes_another() -> None:
     found = taken_over({"shared_buffers": whole.setting("1048576", unit="8kB", sourcefile=FILE)})
     wanted = found["settings"]["shared_buffers"]["value"]
     assert f"parameter shared_buffers: 8388608kB -> {wanted}" in lines(found)
@@ -125,7 +132,7 @@ def test_a_setting_that_becomes_another():
         (hba("hostssl replication replicator 10.0.0.2 cert", "255.255.255.255"), []),
     ],
 )
-def test_rules(rule, expected):
+def test_rules(rule: dict[str, Any], expected: list[str]) -> None:
     assert [line for line in lines(taken_over(rules=[rule])) if line.startswith("rule")] == expected
 
 
@@ -146,7 +153,7 @@ LETS_SHOP_IN = {
         (SHOP | {"tls": True}, [], ["client shop of 10.20.0.7 in shop: let in -> refused"]),
     ],
 )
-def test_clients(seen, rules, expected):
+def test_clients(seen: dict[str, Any], rules: list[dict[str, Any]], expected: list[str]) -> None:
     decision = taken_over(clients=[seen], hba_rules=rules)
     assert decision["refusals"] == []
     assert [line for line in lines(decision) if line.startswith("client")] == expected
@@ -188,27 +195,29 @@ OF_MEMBER = client("repl", "10.0.0.2", name="walreceiver", replication=True)
     ],
 )
 @pytest.mark.parametrize("host", ["db1", "db3"])
-def test_replication_that_would_be_cut_off(host, seen, rules, hosts, refusals):
+def test_replication_that_would_be_cut_off(
+    host: str, seen: dict[str, Any], rules: list[dict[str, Any]], hosts: dict[str, Any], refusals: list[str]
+) -> None:
     assert taken_over(clients=[seen], hba_rules=rules, host=host, **hosts)["refusals"] == refusals
 
 
-def test_a_cluster_of_our_own_loses_nothing():
+def test_a_cluster_of_our_own_loses_nothing() -> None:
     given = whole.given("db1")
-    given.observed["db1"]["former"] = {"rules": [], "clients": [OLD_STANDBY]}
+    whole.seen(given, "db1")["former"] = {"rules": [], "clients": [OLD_STANDBY]}
     decision = _decision.decide(given)
     assert (decision["refusals"], decision["self"]["adoption"]) == ([], [])
 
 
-def test_a_stopped_cluster_tells_nothing():
+def test_a_stopped_cluster_tells_nothing() -> None:
     hosts = {"db1": situations.stopped(marker=None)}
     one = whole.cluster(whole.DB1, durability="asynchronous", adopt=ID)
     decision = _decision.decide(whole.given("db1", hosts, cluster=one))
     assert (decision["self"]["action"], decision["self"]["adoption"]) == ("adopt", [])
 
 
-def test_without_archive_mode_the_command_is_not_judged_and_there_is_no_archive():
+def test_without_archive_mode_the_command_is_not_judged_and_there_is_no_archive() -> None:
     given = whole.given("db1")
-    given.observed["db1"]["server"]["settings"]["archive_command"] = whole.setting("(disabled)")
+    whole.seen(given, "db1")["server"]["settings"]["archive_command"] = whole.setting("(disabled)")
     found = verification.verified(given, databases=["db1"], wanted={"db1": {"archive_command": "'/bin/true'"}})
     text = "There is no archive of db1's WAL: no moment of the past can be restored."
     assert [finding for finding in found if "archive" in finding] == [

@@ -161,7 +161,7 @@ def test_an_interrupted_renewal_leaves_a_pair(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     issue(place, tmp_path / "ca")
-    calls = []
+    calls: list[Any] = []
 
     def killed(call: Any) -> Any:
         def run(*given: Any, **named: Any) -> Any:

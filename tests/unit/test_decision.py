@@ -23,7 +23,7 @@ CLONE_CONNINFO = (
 ONE = whole.cluster(whole.DB1, durability="asynchronous")
 
 
-FRESH = {
+FRESH: dict[str, dict[str, Any]] = {
     "db1": {
         "role": "primary",
         "action": "bootstrap",
@@ -185,7 +185,7 @@ def test_a_member_with_a_given_address_is_known_unseen() -> None:
     assert decision["left"] == ["db3: not observed"]
 
 
-def test_an_unknown_member_keeps_the_address_that_the_others_wrote_down():
+def test_an_unknown_member_keeps_the_address_that_the_others_wrote_down() -> None:
     given = whole.given("db2", healthy(db3=None))
     whole.seen(given, "db1")["replicas"] = {"db1": "10.0.0.1", "db3": "192.0.2.3"}
     decision = _decision.decide(given)
@@ -287,7 +287,7 @@ def test_the_service_is_needed(
     assert (own["service_needed"], own[key]) == (True, seen)
 
 
-def test_a_fenced_unit_is_not_enabled():
+def test_a_fenced_unit_is_not_enabled() -> None:
     given = whole.given("db1")
     whole.seen(given, "db1")["unit"] |= {"enabled": False, "masked": True}
     own = _decision.decide(given)["self"]
@@ -371,14 +371,14 @@ def test_the_set_of_a_former_primary_is_stale(hosts: dict[str, dict[str, Any]], 
         pytest.param(None, {"server": None}, id="does not run"),
     ],
 )
-def test_files_that_are_not_in_force(part, seen):
+def test_files_that_are_not_in_force(part: str | None, seen: dict[str, Any]) -> None:
     given = whole.given("db2")
-    observed = given.observed["db2"]
+    observed = whole.seen(given, "db2")
     (observed[part] if part else observed).update(seen)
     assert _decision.decide(given)["self"]["files_in_force"] is False
 
 
-def test_what_will_wait_for_a_restart():
+def test_what_will_wait_for_a_restart() -> None:
     expected = {"running": "200", "configured": "250"}
     more = decide("db2", own={"postgresql_server_parameters": {"max_connections": 250}})["self"]
     assert more["pending_after_reload"]["max_connections"] == expected

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import situations
 import whole
@@ -48,7 +51,7 @@ def test_a_host_without_systemd_runs_no_watch() -> None:
 
 # act, keep, enter, weakened, who is recorded before and who is in force now.
 WITH_SET = stopped(data={"synchronous_set": 'ANY 1 ("db2")'})
-SYNCHRONOUS = {
+SYNCHRONOUS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]] = {
     "at rest": (healthy(), {}, (False, ["db2"], [], False, ["db2"], ["db2"])),
     "fresh: db2 enters once it streams": (all_empty(), {}, (True, [], ["db2"], False, [], [])),
     "relaxed, and the standby streams again": (
@@ -179,12 +182,11 @@ def test_lines_of_the_journal() -> None:
 
 
 @pytest.mark.parametrize(("host", "keeps"), [("db1", True), ("ops1", True), ("pool1", False)])
-def test_who_keeps_a_journal(host, keeps):
+def test_who_keeps_a_journal(host: str, keeps: bool) -> None:
     pooler = whole.member("pool1", duties=["pooler"])
     given = whole.given(host, cluster=whole.cluster(whole.DB1, whole.DB2, whole.DB3, whole.OPS1, pooler))
-    given.observed["pool1"] = given.observed["ops1"] | {
-        "host": whole.seen(given, "ops1")["host"] | {"ipv4": "10.0.0.8"}
-    }
+    ops = whole.seen(given, "ops1")
+    given = replace(given, observed={**given.observed, "pool1": ops | {"host": ops["host"] | {"ipv4": "10.0.0.8"}}})
     decision = _decision.decide(given)
     assert decision["self"]["is_recorder"] is keeps
     assert decision["recorders"] == ["db1", "db2", "db3", "ops1"]

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _postgres, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _scram
 from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
@@ -20,7 +21,7 @@ PASSWORD = "correct horse"
 VERIFIER = _scram.verifier(PASSWORD, b"salt of a test")
 GROUPS = ["pg_monitor", "pg_signal_backend"]
 ADA = {"superuser": False, "login": True, "replication": False, "verifier": VERIFIER, "comment": "", "groups": GROUPS}
-REPLICATOR = {
+REPLICATOR: dict[str, Any] = {
     "superuser": False,
     "login": True,
     "replication": True,
@@ -39,7 +40,7 @@ class Server:
     ran: list[str] = field(default_factory=list)
     programs: list[list[str]] = field(default_factory=list)
 
-    def query(self, instance, sql):
+    def query(self, instance: Instance, sql: str) -> str:
         assert instance == INSTANCE
         if self.fails:
             raise CommandError("no server")
@@ -52,7 +53,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server({})
     monkeypatch.setattr(_instance_objects, "query", made.query)
     monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
@@ -154,7 +155,16 @@ ACCOUNTS = [
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
 @pytest.mark.parametrize(("roles", "accounts", "replication", "statements", "changes"), ACCOUNTS)
-def test_accounts(server, *, roles, accounts, replication, statements, changes, check_mode):
+def test_accounts(
+    server: Server,
+    *,
+    roles: dict[str, dict[str, Any]],
+    accounts: list[Any],
+    replication: bool,
+    statements: list[str],
+    changes: list[dict[str, str]],
+    check_mode: bool,
+) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
     script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
@@ -162,7 +172,7 @@ def test_accounts(server, *, roles, accounts, replication, statements, changes, 
     assert PASSWORD not in str(changes)
 
 
-def test_all_accounts_are_one_transaction(server):
+def test_all_accounts_are_one_transaction(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {}
     _instance_objects.accounts(INSTANCE, [account(), account(name="Bob O'B")], True, False)
     assert len(server.ran) == 1
@@ -170,7 +180,7 @@ def test_all_accounts_are_one_transaction(server):
     assert server.ran[0].endswith("CREATE ROLE replicator LOGIN REPLICATION; COMMIT;")
 
 
-def test_a_superuser_is_refused(server):
+def test_a_superuser_is_refused(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {"ada": ADA | {"superuser": True}}
     text = (
         "role ada is a superuser, and no superuser logs in over the network; "
@@ -181,7 +191,7 @@ def test_a_superuser_is_refused(server):
     assert server.ran == []
 
 
-def test_check_mode_before_there_is_a_server(server):
+def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
     assert _instance_objects.accounts(INSTANCE, [account()], True, True) == [
         CREATED,
@@ -198,7 +208,7 @@ def test_check_mode_before_there_is_a_server(server):
     ]
 
 
-def test_a_server_that_must_be_there(server):
+def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
         _instance_objects.accounts(INSTANCE, [account()], True, False)
@@ -229,7 +239,16 @@ COMES = change("slot", "db2", "absent", "present")
         ),
     ],
 )
-def test_slots(server, *, present, create, drop, statements, changes, check_mode):
+def test_slots(
+    server: Server,
+    *,
+    present: list[str],
+    create: list[str],
+    drop: list[str],
+    statements: list[str],
+    changes: list[dict[str, str]],
+    check_mode: bool,
+) -> None:
     server.answers[_instance_objects.SLOTS] = present
     assert _instance_objects.slots(INSTANCE, create, drop, check_mode) == changes
     assert server.ran == ([] if check_mode or not statements else ["; ".join(statements)])
@@ -282,7 +301,16 @@ def answers(live: str, streaming: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("live", "keep", "enter", "streaming", "names", "changes"), SETS)
-def test_synchronous(server, *, live, keep, enter, streaming, names, changes):
+def test_synchronous(
+    server: Server,
+    *,
+    live: str,
+    keep: list[str],
+    enter: list[str],
+    streaming: list[str],
+    names: list[str] | None,
+    changes: list[dict[str, str]],
+) -> None:
     server.answers |= answers(live, streaming)
     made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(keep, enter, wait=0), False)
     assert made == changes
@@ -304,7 +332,9 @@ def test_synchronous(server, *, live, keep, enter, streaming, names, changes):
         ('ANY 1 ("db2")', "", 'the set is ANY 1 ("db2") by now, and was empty'),
     ],
 )
-def test_synchronous_expects_the_set_that_was_decided_upon(server, *, live, expected, refusal, check_mode):
+def test_synchronous_expects_the_set_that_was_decided_upon(
+    server: Server, *, live: str, expected: str, refusal: str | None, check_mode: bool
+) -> None:
     server.answers |= answers(live, ["db2"])
     plan = SetPlan(["db2"], [], expected, 0)
     if refusal is None:
@@ -316,14 +346,14 @@ def test_synchronous_expects_the_set_that_was_decided_upon(server, *, live, expe
     assert server.programs == []
 
 
-def test_synchronous_waits_for_those_that_come(server, monkeypatch):
+def test_synchronous_waits_for_those_that_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.answers |= answers("", [[], ["db2"], ["db2", "db4"]])
-    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     made, _ = _instance_objects.synchronous(INSTANCE, SetPlan([], ["db2", "db4"]), False)
     assert made == became("empty", 'ANY 1 ("db2", "db4")')
 
 
-def test_check_mode_predicts_that_they_come(server):
+def test_check_mode_predicts_that_they_come(server: Server) -> None:
     server.answers |= {"SHOW synchronous_standby_names": 'ANY 1 ("db2")', _instance_objects.STREAMING: []}
     made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(["db2"], ["db4"]), True)
     assert made == became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")')

@@ -64,5 +64,5 @@ def test_a_host_without_packages_is_not_judged(seen: Any) -> None:
 def test_the_decision_refuses() -> None:
     given = whole.given("db2")
     for host in ("db1", "db2", "db3"):
-        given.observed[host]["libraries"] = THERE | {"names": []}  # type: ignore[index]
+        whole.seen(given, host)["libraries"] = THERE | {"names": []}
     assert _decision.decide(given)["refusals"] == [refusal(PRELOADED, "pg_stat_statements", "db1, db2, db3")]

@@ -237,6 +237,7 @@ def test_server(answers: dict[str, Any], instance: Instance) -> None:
     assert error is None
     assert found
     assert found
+    assert found
     assert found["sql"] == _observe_sql.OBSERVE
     assert found["history"] == [{"timeline": 1, "switch_lsn": "0/5000000"}, {"timeline": 2, "switch_lsn": "0/7A000028"}]
     assert found["archiver"] == {"waiting": 2}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from whole import DB1, OPS1, PLATFORMS, PROJECT_FINGERPRINT, cluster
 FILES = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
 
 
-def seen(version: str = "13", distribution: str = "Debian"):
+def seen(version: str = "13", distribution: str = "Debian") -> dict[str, dict[str, str]]:
     return {"host": {"distribution": distribution, "distribution_version": version}}
 
 
@@ -61,7 +62,9 @@ UNTESTED = (
         ),
     ],
 )
-def test_refusals(member, observed, version, refusals):
+def test_refusals(
+    member: dict[str, Any], observed: dict[str, dict[str, str]] | None, version: str, refusals: list[str]
+) -> None:
     facts = cluster(member, OPS1, version=version)
     assert _platform.refusals(facts, PLATFORMS, {"db1": observed, "ops1": seen()}) == refusals
 
@@ -86,19 +89,21 @@ TWO = {"error": "2 keys, of which every one would be trusted"}
         pytest.param(OPS1 | {"name": "db1"}, None, [], False, id="no database host and no key"),
     ],
 )
-def test_the_key_of_the_project(member, key, refusals, lacks):
+def test_the_key_of_the_project(
+    member: dict[str, Any], key: dict[str, str] | None, refusals: list[str], lacks: bool
+) -> None:
     observed = seen() | {"project_key": key}
     assert _platform.refusals(cluster(member), PLATFORMS, {"db1": observed}) == refusals
     assert _platform.lacks_project_key(member, observed) is lacks
 
 
-def test_refusals_of_all_members():
+def test_refusals_of_all_members() -> None:
     found = _platform.refusals(cluster(DB1, OPS1), PLATFORMS, {"db1": seen("12"), "ops1": seen("11")})
     assert [text.split(":")[0] for text in found] == ["db1", "ops1"]
 
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*.yml")), ids=lambda path: path.stem)
-def test_data_files(path):
+def test_data_files(path: Path) -> None:
     """Only what molecule runs on counts as tested, and each file says all that roles read."""
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(data) == {

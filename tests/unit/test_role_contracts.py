@@ -97,6 +97,8 @@ def role_tables() -> ModuleType:
     spec = importlib.util.spec_from_file_location("role_tables", ROOT / "tests" / "role_tables.py")
     assert spec is not None
     assert spec.loader is not None
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -46,14 +46,16 @@ class Server:
             line = (self.root / CONF).read_text().removeprefix(HEAD)
             self.state["set"] = line.removeprefix("synchronous_standby_names = '").removesuffix("'\n")
         if sql.startswith("SHOW"):
-            return self.state["set"]
+            return str(self.state["set"])
         return json.dumps({"lsn": "0/5000000", "timeline": 3} if "walfile" in sql else self.state)
 
 
 @pytest.fixture
-def script(monkeypatch, tmp_path) -> ModuleType:
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.setitem(sys.modules, "steadfast_journal", _journal)
     spec = importlib.util.spec_from_file_location("synchronous", SCRIPT)
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for folder in (Path(CONF).parent, Path(JOURNAL).parent, Path(MISSED).parents[1]):
@@ -64,13 +66,13 @@ def script(monkeypatch, tmp_path) -> ModuleType:
 
 
 @pytest.fixture
-def server(script, monkeypatch, tmp_path) -> Server:
+def server(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     made = Server(tmp_path)
     monkeypatch.setattr(script, "psql", made.psql)
     return made
 
 
-def at(script, monkeypatch, now: float) -> None:
+def at(script: ModuleType, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
     """Set the clock that counts since the host's start."""
     clock = SimpleNamespace(CLOCK_BOOTTIME=7, clock_gettime=lambda which: now, monotonic=lambda: now, sleep=None)
     monkeypatch.setattr(script, "time", clock)
@@ -88,7 +90,7 @@ def journal(tmp_path: Path) -> list[dict[str, Any]]:
     ("members", "wanted"),
     [([], ""), (["db2"], 'ANY 1 ("db2")'), (["db4", "db2"], 'ANY 1 ("db2", "db4")')],
 )
-def test_set(script, server, tmp_path, members, wanted):
+def test_set(script: ModuleType, server: Server, tmp_path: Path, members: list[str], wanted: str) -> None:
     server.state["set"] = 'ANY 1 ("db9")'
     script.change("16", "main", "5433", 'ANY 1 ("db9")', *members)
     assert (tmp_path / CONF).read_text() == f"{HEAD}synchronous_standby_names = '{wanted}'\n"
@@ -99,7 +101,7 @@ def test_set(script, server, tmp_path, members, wanted):
     assert [path.name for path in (tmp_path / CONF).parent.iterdir()] == ["30-synchronous.conf"]
 
 
-def test_set_refuses_when_another_set_is_in_force(script, server, tmp_path):
+def test_set_refuses_when_another_set_is_in_force(script: ModuleType, server: Server, tmp_path: Path) -> None:
     server.state["set"] = FULL
     with pytest.raises(SystemExit) as stopped:
         script.change("16", "main", "5433", "", "db4")
@@ -110,7 +112,9 @@ def test_set_refuses_when_another_set_is_in_force(script, server, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["change", "watch"])
-def test_only_one_writer_works_on_a_set(script, server, monkeypatch, tmp_path, command):
+def test_only_one_writer_works_on_a_set(
+    script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
     monkeypatch.setattr(script, "LIMIT", 0)
     (tmp_path / LOCK).parent.mkdir()
     server.state["set"] = FULL
@@ -127,9 +131,9 @@ def test_only_one_writer_works_on_a_set(script, server, monkeypatch, tmp_path, c
     assert server.state["set"] == ""
 
 
-def test_set_waits_for_the_effect(script, server, monkeypatch):
+def test_set_waits_for_the_effect(script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.obeys = False
-    naps = []
+    naps: list[float] = []
     monkeypatch.setattr(script, "time", SimpleNamespace(monotonic=lambda: 10.0 * len(naps), sleep=naps.append))
     path = Path("etc/postgresql/16/main/conf.d/30-synchronous.conf")
     with pytest.raises(SystemExit) as stopped:
@@ -177,7 +181,18 @@ WATCH = [
 
 
 @pytest.mark.parametrize(("state", "since", "after", "lines", "counted"), WATCH)
-def test_watch(script, server, monkeypatch, tmp_path, *, state, since, after, lines, counted):
+def test_watch(
+    script: ModuleType,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    state: dict[str, Any],
+    since: float | None,
+    after: str,
+    lines: list[dict[str, Any]],
+    counted: float | None,
+) -> None:
     at(script, monkeypatch, 100.0)
     server.state |= state
     if since is not None:
@@ -199,7 +214,15 @@ RESTORED = ["put db2", "record ['db2']"]
     ("members", "streaming", "steps"),
     [(FULL, [], WEAKENED), (FULL, ["db4"], TAKEN_OVER), ("", ["db2"], RESTORED)],
 )
-def test_a_weakening_is_recorded_before_it_happens(script, server, monkeypatch, *, members, streaming, steps):
+def test_a_weakening_is_recorded_before_it_happens(
+    script: ModuleType,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    members: str,
+    streaming: list[str],
+    steps: list[str],
+) -> None:
     at(script, monkeypatch, 100.0)
     order = []
     monkeypatch.setattr(script, "record", lambda *given: order.append(f"record {given[-1]}"))
@@ -210,7 +233,9 @@ def test_a_weakening_is_recorded_before_it_happens(script, server, monkeypatch, 
     assert order == steps
 
 
-def test_without_the_record_the_set_stays(script, server, monkeypatch, tmp_path):
+def test_without_the_record_the_set_stays(
+    script: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     at(script, monkeypatch, 100.0)
     monkeypatch.setattr(script, "waited", lambda path: 30.0)
     (tmp_path / JOURNAL).mkdir()
@@ -220,21 +245,21 @@ def test_without_the_record_the_set_stays(script, server, monkeypatch, tmp_path)
     assert server.state["set"] == FULL
 
 
-def test_the_script_reads_the_journal_that_lies_beside_it():
+def test_the_script_reads_the_journal_that_lies_beside_it() -> None:
     installed = yaml.safe_load((ROOT / "roles/replication/vars/main.yml").read_text())["__postgresql_replication_files"]
     source = next(file["content"] for file in installed if file["path"].endswith("/steadfast_journal.py"))
-    assert Path(_journal.__file__).samefile(
-        ROOT / "roles/replication" / re.search(r"'/([./\w]+_journal\.py)'", source)[1]
-    )
+    beside = re.search(r"'/([./\w]+_journal\.py)'", source)
+    assert beside
+    assert Path(_journal.__file__).samefile(ROOT / "roles/replication" / beside[1])
     assert "import steadfast_journal\n" in SCRIPT.read_text()
     alone = [sys.executable, "-I", "-c", f"exec(open({_journal.__file__!r}).read())"]
     subprocess.run(alone, check=True, cwd="/")
 
 
-def test_psql(script, monkeypatch):
-    asked = {}
+def test_psql(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
 
-    def run(command, **options):
+    def run(command: list[str], **options: bool | int | list[Any] | str) -> subprocess.CompletedProcess[str]:
         asked.update(options, command=command)
         return subprocess.CompletedProcess(command, 0, "on\n", "")
 
@@ -245,7 +270,7 @@ def test_psql(script, monkeypatch):
     assert (asked["user"], asked["group"], asked["extra_groups"]) == (OWNER.pw_uid, OWNER.pw_gid, [])
 
 
-def test_psql_that_fails(script, monkeypatch):
+def test_psql_that_fails(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 2, "", "psql: error: no such socket\n")
     monkeypatch.setattr(script.subprocess, "run", lambda *command, **options: failed)
     with pytest.raises(SystemExit) as stopped:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import decide
 from situations import (
@@ -34,7 +36,7 @@ DEGRADED_DB1 = "warning db1: db1 runs degraded: its synchronous set is empty, no
 MOVED_TO_DB2 = "info db2: db2 is the primary, not the initial primary db1."
 
 
-def rejoined(**changes):
+def rejoined(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The platform after db2 was promoted, with db1 as its standby."""
     first = primary("db1", "db3", timeline=2, history={1: "0/5000000"}, **changes.pop("primary", {}))
     followers = {name: standby("10.0.0.2", timeline=2, history={1: "0/5000000"}) for name in ("db1", "db3")}
@@ -376,5 +378,5 @@ SET = [
 
 
 @pytest.mark.parametrize("row", SLOTS + SET, ids=lambda row: row.name)
-def test_replication(row):
+def test_replication(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome

@@ -173,4 +173,9 @@ def psql(version: str, port: str, sql: str) -> str:
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    {"set": change, "watch": watch}[command](*arguments)
+    if command == "set":
+        change(*arguments)
+    elif command == "watch":
+        watch(*arguments)
+    else:
+        sys.exit(f"{command} is unknown; write set or watch")
