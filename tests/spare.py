@@ -21,7 +21,7 @@ class Solo(Lab):
         """Return how the host is reached, and what every cluster needs."""
         secrets = yaml.safe_load((STATE / "secrets.yml").read_text())
         return {
-            "ansible_host": "10.89.43.15",
+            "ansible_host": "10.89.20.15",
             "ansible_user": "ops",
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_ssh_args": f"-F {STATE / 'ssh_config'}",
