@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON := $(CURDIR)/.venv/bin/python
 
 collection := .ansible/collections/ansible_collections/steadfast/postgresql
-run := .venv/run.installed $(collection)
-test := .venv/test.installed $(collection)
+run := python-run $(collection)
+test := python-test $(collection)
 
 .PHONY: help
 help: ## List the targets
@@ -19,8 +19,8 @@ help: ## List the targets
 .PHONY: demo
 demo: hosts-ready $(run) ## Start four hosts on this machine and converge the platform on them
 	ansible-playbook -i inventories/demo molecule/shared/create.yml
-	ansible-playbook -i inventories/demo site.yml | tee .demo/site.log
-	@tests/hosts/demo-screen .demo/site.log
+	@status=0; ansible-playbook -i inventories/demo site.yml 2>&1 | tee .demo/site.log || status=$$?; \
+	tests/hosts/demo-screen .demo/site.log $$status
 
 .PHONY: demo-down
 demo-down: $(run) ## Remove the demo: hosts, network, keys, passwords
@@ -37,7 +37,7 @@ lint: $(test) ## Check style and types: yamllint, ansible-lint, ruff, mypy
 	ansible-lint
 	ruff check
 	ruff format --check
-	mypy -p ansible_collections.steadfast.postgresql.plugins
+	mypy
 
 .PHONY: unit
 unit: $(test) ## Run the unit tests, and break every decision about the topology to see one fail
@@ -46,7 +46,7 @@ unit: $(test) ## Run the unit tests, and break every decision about the topology
 
 # An interrupted run, perhaps that of another checkout, may have left hosts behind.
 .PHONY: molecule
-molecule: hosts-ready $(test) ## Run every molecule scenario on hosts of their own
+molecule: $(test) hosts-ready ## Run every molecule scenario on hosts of their own
 	molecule destroy --no-command-borders --scenario-name default
 	molecule test --no-command-borders --all
 
@@ -64,7 +64,7 @@ bench: hosts-ready $(run) ## Measure the collection against the floor (ten minut
 prerequisites: $(test) ## Install system packages and .venv, for work on the collection
 
 .PHONY: hosts-ready
-hosts-ready: .venv/bin/python ## Build the hosts' base image and the package repository, once
+hosts-ready: python-run ## Build the hosts' base image and the package repository, once
 	tests/hosts/build-image
 	tests/packages/build
 
@@ -72,13 +72,9 @@ hosts-ready: .venv/bin/python ## Build the hosts' base image and the package rep
 machine:
 	@tests/hosts/prepare-machine
 
-.venv/bin/python: | machine
-	python3 -m venv .venv
-
-# Compiling everything that the package ansible brings would take half a minute; Python compiles what it imports.
-.venv/%.installed: requirements/%.txt requirements/run.txt | .venv/bin/python
-	.venv/bin/pip install --no-compile --requirement $<
-	@touch $@
+.PHONY: python-run python-test
+python-run python-test: python-%: machine
+	@requirements/install $*
 
 $(collection):
 	@mkdir -p $(@D)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import Lab
+from lab import INVENTORY, ROOT, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,3 +19,11 @@ def lab() -> Iterator[Lab]:
     yield hosts
     for host in sorted(hosts.stopped):
         hosts.start(host)
+
+
+@pytest.fixture
+def fresh() -> None:
+    """Make the spare host anew."""
+    for playbook in ("destroy.yml", "create.yml"):
+        command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "molecule/shared" / playbook)]
+        subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)

@@ -24,6 +24,8 @@ PACKAGE = "ansible_collections.steadfast.postgresql.plugins.module_utils"
 # In the order of their imports: a negation in one reaches those behind it.
 MODULES = (
     "_members",
+    "_synchronous",
+    "_record",
     "_observation",
     "_picture",
     "_primary",
@@ -31,7 +33,6 @@ MODULES = (
     "_findings",
     "_standbys",
     "_slots",
-    "_synchronous",
     "_durability",
     "_topology",
 )
@@ -46,6 +47,7 @@ TESTS = (
     "test_members",
     "test_observation",
     "test_synchronous",
+    "test_record",
 )
 
 
@@ -96,8 +98,9 @@ def negations(module: str) -> Iterator[Negation]:
     tree = ast.parse(source)
     found = {span(node): node for node in conditions(tree)}
     for target, node in sorted(found.items()):
-        negated = ast.fix_missing_locations(_Negate(target).visit(copy.deepcopy(tree)))
-        yield Negation(module, node.lineno, ast.unparse(node), negated)
+        negated = _Negate(target).visit(copy.deepcopy(tree))
+        assert isinstance(negated, ast.Module)
+        yield Negation(module, node.lineno, ast.unparse(node), ast.fix_missing_locations(negated))
 
 
 def compiled(folder: Path, names: tuple[str, ...]) -> dict[str, CodeType]:

@@ -106,7 +106,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _sum(self, answers: Answers) -> dict[str, Any]:
         """Put the answers of the steps together; the last one says whether they failed."""
-        changes = [change for answer in answers for change in answer.get("changes", [])]
+        every = [change for answer in answers for change in answer.get("changes", [])]
+        # Each step of a prediction finds the group missing.
+        changes = [change for place, change in enumerate(every) if change not in every[:place]]
         found: dict[str, Any] = {"changed": bool(changes), "changes": changes}
         if self._task.diff:
             found["diff"] = [

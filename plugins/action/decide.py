@@ -41,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not decision["refusals"]:
             return result | {"changed": False} | decision
         if play.speaks(_play.OBSERVATION):
-            DISPLAY.display("\n" + "\n".join(_summary.topology(_picture(given, decision), decision["members"])) + "\n")
+            DISPLAY.display("\n" + "\n".join(_summary.topology(_outcome(given, decision), decision["members"])) + "\n")
         return result | {"failed": True, "msg": play.refusal(decision["refusals"])}
 
     def _platforms(self) -> dict[str, Any]:
@@ -49,9 +49,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {path.stem: self._loader.load_from_file(str(path)) for path in sorted(PLATFORMS.glob("*.yml"))}
 
 
-def _picture(given: _decision.Given, decision: dict[str, Any]) -> _verify.Picture:
+def _outcome(given: _decision.Given, decision: dict[str, Any]) -> _verify.Outcome:
     """Return what was seen, for the table that a refusal needs most."""
-    return _verify.Picture(
+    return _verify.Outcome(
         cluster=given.cluster["name"],
         primary=decision["primary"],
         durability=given.cluster["durability"],

@@ -214,6 +214,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             own = next(member for member in members if member.name == host)
             return result | {
                 "changed": False,
+                "started": time.monotonic(),
                 "cluster": _preflight.resolve(cluster, members),
                 "duties": list(own.duties),
                 "own": {name: value for name, value in own.values.items() if name not in roles.secrets},

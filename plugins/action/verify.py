@@ -27,7 +27,7 @@ from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 DISPLAY = Display()
 PLAN = "__postgresql_server_plan"
-PROBES = "__postgresql_cluster_probes"
+PROBES = tuple(f"__postgresql_cluster_{name}" for name in ("probes", "write", "replay"))
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -50,20 +50,20 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             DISPLAY.display("\n" + "\n".join(lines) + "\n")
             return result
         decision = play.registered(play.host, _play.DECISION)
-        picture, topology = _pictures(play, decision)
-        findings = _verify.verify(picture, topology)
-        screen = _summary.screen(picture, decision["members"], findings, play.cluster["version"], _client(play))
+        outcome, topology = _judged(play, decision)
+        findings = _verify.verify(outcome, topology)
+        screen = _summary.screen(outcome, decision["members"], findings, play.cluster["version"], _client(play))
         DISPLAY.display("\n" + "\n".join([*lines, "", *screen]) + "\n")
         errors = [_summary.line(finding) for finding in findings if finding.severity == ERROR]
         return result | ({"failed": True, "msg": "\n".join(errors)} if errors else {})
 
 
-def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, _topology.Decision]:
+def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _topology.Decision]:
     """Return what is to be judged, and the decision that the last observation would lead to: nothing more to do."""
     seen = {host: observed for host, observed in play.observations(_play.OUTCOME).items() if observed}
     given = _decision.Given(play.host, play.cluster, play.own, {name: seen.get(name) for name in play.members}, {})
     topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
-    picture = _verify.Picture(
+    outcome = _verify.Outcome(
         cluster=play.cluster["name"],
         primary=topology.primary,
         durability=play.cluster["durability"],
@@ -77,10 +77,18 @@ def _pictures(play: _play.Play, decision: _play.Json) -> tuple[_verify.Picture, 
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
         left=decision["left"],
         shortages=_shortages(given),
-        probes=[probe | {"source": host} for host in seen for probe in play.registered(host, PROBES).get("probes", [])],
+        failed=[host for host in play.reached(_play.OBSERVATION) if host not in seen],
+        administrators=play.cluster["administrators"],
+        # What a host finds out about itself names no target.
+        probes=[
+            {"target": host, **probe, "source": host}
+            for host in seen
+            for name in PROBES
+            for probe in play.registered(host, name).get("probes", [])
+        ],
         now=time.time(),
     )
-    return picture, topology
+    return outcome, topology
 
 
 def _client(play: _play.Play) -> dict[str, str]:

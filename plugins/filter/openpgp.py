@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
 name: openpgp_fingerprint
 short_description: Fingerprint of an OpenPGP public key
 version_added: 0.1.0
-description: Returns the fingerprint of the first key of an ASCII-armored file.
+description: Returns the fingerprint of the only key of an ASCII-armored file; a second key in it is an error.
 options:
   _input:
     description: The text of the file.

@@ -56,7 +56,9 @@ options:
         description: Options of the method, V(clientcert) for C(scram-sha-256) and V(clientname) for C(cert).
         type: dict
   members:
-    description: Address of each database member by its inventory name.
+    description:
+      - Address of each database member by its inventory name. One whose address is not known, an empty text, has no
+        rule.
     type: dict
     default: {}
   application_networks:
@@ -131,7 +133,6 @@ def pg_hba(  # noqa: PLR0913 - they are the filter's options
     """
     networks = _hba.Networks(application_networks, management_networks, members or {})
     mistakes = [
-        *(f"members: the address of {name} is not known" for name, address in networks.members.items() if not address),
         *_hba_check.check_networks(_hba_check.APPLICATION_NETWORKS, application_networks),
         *_hba_check.check_networks(_hba_check.MANAGEMENT_NETWORKS, management_networks),
         *_hba_check.check(rules, networks, superusers=superusers),

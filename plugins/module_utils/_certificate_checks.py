@@ -24,6 +24,7 @@ DIRECTORY = "postgresql_certificates_ca_directory"
 NAMES = "postgresql_certificates_names"
 PROVIDED = "postgresql_certificates_provided"
 PASSPHRASE_LENGTH = 12
+VALID_NOW = "take one that is valid now"
 LONGEST_CHAIN = 8
 _DNS_NAME = re.compile(r"(?=.{1,253}$)(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)(\.[A-Za-z0-9_-]{1,63})*")
 
@@ -41,7 +42,11 @@ def check_names(inventory_name: str, names: Iterable[str]) -> list[str]:
             f"inventory name {inventory_name!r}: it is neither a DNS name nor an address, "
             "as a certificate wants it; write it in letters, digits, '-' and '.'"
         )
-    mistakes += [f"{NAMES}: {name!r} is neither a DNS name nor an address" for name in names if not is_name(name)]
+    mistakes += [
+        f"{NAMES}: {name!r} is no DNS name and no address; write such as db1.example.com"
+        for name in names
+        if not is_name(name)
+    ]
     return mistakes
 
 
@@ -126,7 +131,8 @@ def check_provided(
         found = [*_check_leaf(chain[0], name), *_dates(chain[0], now)]
         mistakes += [f"{PROVIDED}.certificate: {provided['certificate']} {text}" for text in found]
     if chain and key is not None and not _certificates.same_key(chain[0], key):
-        key_mistakes.append(f"{PROVIDED}.key: {provided['key']} does not belong to {provided['certificate']}")
+        text = f"does not belong to {provided['certificate']}; name the key that the certificate was issued for"
+        key_mistakes.append(f"{PROVIDED}.key: {provided['key']} {text}")
     if chain and authorities:
         ca_mistakes += [f"{PROVIDED}.ca: {text}" for text in _check_chain(chain, authorities, provided, now)]
     return [*mistakes, *key_mistakes, *ca_mistakes]
@@ -187,7 +193,7 @@ def _check_subject(leaf: x509.Certificate, name: str) -> list[str]:
     names = _alternative_names(leaf)
     if not any(_covers(pattern, name) for pattern in names):
         held = ", ".join(names) or "none"
-        texts.append(f"does not name {name!r} among its subject alternative names ({held})")
+        texts.append(f"does not name {name!r} among its subject alternative names ({held}); have it issued with it")
     return texts
 
 
@@ -221,7 +227,7 @@ def _check_usages(leaf: x509.Certificate) -> list[str]:
         pass  # without the extension every usage is allowed
     try:
         if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
-            texts.append("lacks the key usage digitalSignature")
+            texts.append("lacks the key usage digitalSignature; have it issued with it")
     except x509.ExtensionNotFound:
         pass
     return texts
@@ -254,14 +260,14 @@ def _digest(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
 def _dates(certificate: x509.Certificate, now: float) -> list[str]:
     moment = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
     if moment < _certificates.valid_from(certificate):
-        return [f"is not valid before {_certificates.valid_from(certificate):%Y-%m-%d %H:%M} UTC"]
+        return [f"is not valid before {_certificates.valid_from(certificate):%Y-%m-%d %H:%M} UTC; {VALID_NOW}"]
     if moment >= _certificates.valid_until(certificate):
-        return [f"expired on {_certificates.valid_until(certificate):%Y-%m-%d %H:%M} UTC"]
+        return [f"expired on {_certificates.valid_until(certificate):%Y-%m-%d %H:%M} UTC; {VALID_NOW}"]
     return []
 
 
 def _not_a_ca(certificate: x509.Certificate) -> list[str]:
-    return [] if _is_ca(certificate) else ["is not the certificate of a CA"]
+    return [] if _is_ca(certificate) else ["is not the certificate of a CA; take that of the CA"]
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
@@ -279,7 +285,7 @@ def _check_chain(
     for _ in range(LONGEST_CHAIN):
         issuer = next((other for other in (*authorities, *chain[1:]) if _signed_by(current, other)), None)
         if issuer is None:
-            return [f"no certificate in {provided['ca']} signed {signed}"]
+            return [f"no certificate in {provided['ca']} signed {signed}; name a file with that of the CA that did"]
         name = repr(issuer.subject.rfc4514_string())
         faults = [*_not_a_ca(issuer), *_dates(issuer, now)]
         if faults:
@@ -327,9 +333,10 @@ def _check_ca_key(found: Sequence[x509.Certificate], path: Path, passphrase: str
     except OSError as error:
         return [f"{DIRECTORY}: {path} {_reason(error)}"]
     except CertificateError:
-        return [f"{PASSPHRASE}: it does not open {path}"]
+        return [f"{PASSPHRASE}: it does not open {path}; write the one that encrypted it"]
     if not _certificates.same_key(found[0], key):
-        return [f"{DIRECTORY}: {path} does not belong to {path.with_name(_certificates.CERTIFICATE)}"]
+        certificate = path.with_name(_certificates.CERTIFICATE)
+        return [f"{DIRECTORY}: {path} does not belong to {certificate}; put key and certificate of one CA there"]
     return []
 
 

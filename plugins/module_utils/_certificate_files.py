@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _certificate_facts, _certificate_reason
 from ansible_collections.steadfast.postgresql.plugins.module_utils._certificate_facts import AUTHORITY, CERTIFICATE, KEY
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change, run
 
 KIND = "certificate"
 NEW_KEY = "new key (EC P-256) that stays on this host"
@@ -63,6 +64,17 @@ class Wish:
     description: str
 
 
+def make_group(place: Place, *, predict: bool) -> list[Change]:
+    """Make the group that may read the key where there is none; PostgreSQL's packages make the same one."""
+    try:
+        grp.getgrnam(place.group)
+    except KeyError:
+        if not predict:
+            run(["groupadd", "--system", place.group])
+        return [change("group", place.group, "absent", "present")]
+    return []
+
+
 def request(place: Place, common_name: str, *, predict: bool) -> tuple[list[Change], str | None]:
     """Make the private key where there is none that works, and a certificate request with it.
 
@@ -70,7 +82,8 @@ def request(place: Place, common_name: str, *, predict: bool) -> tuple[list[Chan
     """
     if not _PLAIN_NAME.fullmatch(common_name):
         raise FileError(f"{common_name!r} cannot be a common name")
-    if _certificate_facts.openssl("version") is None:
+    # In check mode its package may be still to come.
+    if not predict and _certificate_facts.openssl("version") is None:
         raise FileError("the command openssl does not run on this host; install the package openssl")
     key = place.directory / KEY
     changes = []

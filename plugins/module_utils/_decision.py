@@ -7,31 +7,47 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform, _settings, _topology, _tuning
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _addresses,
+    _adoption,
+    _hba,
+    _in_force,
+    _journal,
+    _libraries,
+    _platform,
+    _settings,
+    _topology,
+    _tuning,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     DATABASE,
     PREFERRED,
+    RECORDERS,
     REPLICATOR,
     STANDBY_MINIMA,
     Cluster,
     Member,
     is_ip,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation
-from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import ADOPT, BOOTSTRAP, NONE, START
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, Observation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import (
+    ADOPT,
+    BOOTSTRAP,
+    CLONE,
+    NONE,
+    START,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Json = Mapping[str, Any]
 
-RECORDERS = {DATABASE, "repository"}
 # A WAL sender or receiver that hears nothing for so long counts as dead; another region is farther away.
 TIMEOUT, DISTANT_TIMEOUT = "6s", "30s"
-SYNCHRONOUS_SET = "synchronous_standby_names"
 RECEIVER_TIMEOUT = "wal_receiver_timeout"
 
 
@@ -65,16 +81,9 @@ class Given:
 
     @property
     def members(self) -> list[Json]:
-        """The members with the addresses that were observed where the inventory names none; "" for an unknown one."""
-        return [member | {"address": self._address(member), "port": self.cluster["port"]} for member in self._declared]
-
-    @property
-    def _declared(self) -> list[dict[str, Any]]:
-        return list(self.cluster["members"])
-
-    def _address(self, member: Json) -> str:
-        host = (self.observed.get(member["name"]) or {}).get("host", {})
-        return str(member["address"] or host.get("ipv4") or host.get("ipv6") or "")
+        """The members with their addresses, of which the inventory names some; "" for one that is not known."""
+        port, addresses = self.cluster["port"], _addresses.addresses(self.cluster["members"], self.observed)
+        return [{**member, "address": addresses[member["name"]], "port": port} for member in self.cluster["members"]]
 
     def member(self, name: str) -> Json:
         """Return a member by its name."""
@@ -84,6 +93,7 @@ class Given:
 def decide(given: Given) -> dict[str, Any]:
     """Return the decision as the roles read it, with all refusals."""
     topology = _topology.decide(facts(given), observations(given.observed))
+    settings = _server_settings(given) if _has_instance(given) else {}
     members = given.members
     databases = [member for member in members if DATABASE in member["duties"]]
     addresses = {member["name"]: member["address"] for member in databases}
@@ -91,8 +101,10 @@ def decide(given: Given) -> dict[str, Any]:
     return {
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
-            *_addresses(members),
+            *_addresses.refusals(members),
+            *_libraries.refusals(members, given.observed, given.cluster["version"]),
             *topology.refusals,
+            *_of_adoptions(given, topology),
         ],
         "cluster": given.cluster["name"],
         "durability": given.cluster["durability"],
@@ -101,22 +113,44 @@ def decide(given: Given) -> dict[str, Any]:
         "primary_reason": topology.primary_reason,
         "members": members,
         "addresses": addresses,
-        # A rule for a member whose address is not known would be lost: the files that hold rules stay as they are.
-        "addresses_known": all(addresses.values()),
         "targets": [
-            {key: member[key] for key in ("name", "address", "port")} for member in databases if member["address"]
+            {key: member[key] for key in ("name", "address", "port")}
+            for member in databases
+            if member["address"] and given.observed.get(member["name"])
         ],
         "recorders": [member["name"] for member in members if RECORDERS & set(member["duties"])],
         "hosts": plain["hosts"],
         "slots": plain["slots"],
-        "left": plain["left"],
+        "left": [*plain["left"], *_addresses.left(addresses)],
         "synchronous": _synchronous(given, topology),
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
         "instance": _instance(given),
-        "settings": _server_settings(given) if _has_instance(given) else {},
-        "self": _own(given, topology),
+        "settings": settings,
+        "self": _own(given, topology, settings),
     }
+
+
+def _of_adoptions(given: Given, topology: _topology.Decision) -> Iterator[str]:
+    """Refuse to take over a cluster whose standbys would be cut off."""
+    acted_on = {name for name, host in topology.hosts.items() if host.upstream and given.observed.get(name)}
+    moving = [given.member(name)["address"] for name in acted_on]
+    for name, host in topology.hosts.items():
+        if host.action == ADOPT:
+            yield from _adoption.refusals(name, given.observed[name] or {}, _rules(given, name), moving)
+
+
+def _rules(given: Given, name: str) -> list[_hba.Rule]:
+    addresses = {member["name"]: member["address"] for member in given.members if DATABASE in member["duties"]}
+    return _adoption.rules_of(given.cluster, given.member(name), addresses)
+
+
+def _consequences(given: Given, action: str) -> list[dict[str, str]]:
+    """Return what taking the host's cluster over changes beside the files."""
+    if action != ADOPT:
+        return []
+    wanted = {name: line["value"] for name, line in _server_settings(given).items()}
+    return _adoption.consequences(given.seen, wanted, _rules(given, given.host), given.cluster["version"])
 
 
 def facts(given: Given) -> Cluster:
@@ -174,7 +208,7 @@ def _has_instance(given: Given) -> bool:
     return DATABASE in given.member(given.host)["duties"] and bool(given.seen)
 
 
-def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
+def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the host itself is and does."""
     member, seen = given.member(given.host), given.seen
     decided = topology.hosts.get(given.host)
@@ -182,6 +216,7 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     upstream = decided.upstream if decided and given.member(decided.upstream or given.host)["address"] else None
     action = decided.action if decided else NONE
     unit = seen.get("unit", {})
+    to_enable = bool(server and not unit.get("enabled") and not unit.get("masked"))
     return {
         "name": given.host,
         "member_name": member["member_name"],
@@ -196,25 +231,39 @@ def _own(given: Given, topology: _topology.Decision) -> dict[str, Any]:
         "running": bool(server),
         "stale": seen.get("stale", []),
         "unit_stale": bool(unit.get("needs_daemon_reload")),
+        "to_enable": to_enable,
         "pending": server.get("pending", {}),
+        "pending_after_reload": _pending_after_reload(given, server, settings) if server else {},
+        # What is on disk is what the server works with, whatever older file was kept.
+        "files_in_force": bool(server) and not seen.get("stale") and not server.get("pending"),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
+        "project_key_needed": _has_instance(given) and _platform.lacks_project_key(member, seen),
         "service_needed": bool(
             action in {BOOTSTRAP, START, ADOPT}
             or seen.get("stale")
             or server.get("pending")
             or unit.get("needs_daemon_reload")
-            or (server and not unit.get("enabled"))
+            or to_enable
         ),
+        "adoption": _consequences(given, action),
         "accounts_needed": _accounts_needed(given, action),
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,
         "watch_running": unit.get("watch", {}).get("active") == "active",
-        # A standby that was primary once keeps a set, and would make commits wait for it when it is promoted.
-        "set_is_stale": bool(server and server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"]),
+        "set_is_stale": _set_is_stale(seen, action),
+        "is_recorder": bool(RECORDERS & set(member["duties"])),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
     }
+
+
+def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Json]) -> dict[str, dict[str, str]]:
+    wanted = {name: line["value"] for name, line in settings.items()}
+    version = given.cluster["version"]
+    folder = f"/etc/postgresql/{version}/{given.cluster['name']}"
+    files = (f"{folder}/postgresql.conf", f"{folder}/conf.d/10-server.conf")
+    return _in_force.pending_after_reload(wanted, server, files, version)
 
 
 def _accounts_needed(given: Given, action: str) -> bool:
@@ -247,20 +296,41 @@ def _synchronous(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     it is waited for, and enters then.
     """
     decided = topology.synchronous
-    enter = sorted({*decided.enters, *decided.coming})
-    live = sorted(StandbyNames.parse(decided.live).names)
-    clock = (given.observed.get(topology.primary or "") or {}).get("clock", {})
-    moment = datetime.fromtimestamp(clock.get("now", 0), timezone.utc).isoformat(timespec="seconds")
-    entry = {"time": moment, "event": "synchronous set", "from": live, "by": "site"}
     return {
         **asdict(decided),
         "act": decided.changed or bool(decided.coming),
         "keep": list(decided.keep),
-        "enter": enter,
-        "weakens": decided.weakened,
-        "entry": entry | {"to": sorted({*decided.keep, *enter})},
-        "relax_entry": entry | {"to": [], "by": "relax_synchronous"},
+        "enter": sorted({*decided.enters, *decided.coming}),
+        "behind": list(decided.behind),
+        "meanwhile": list(decided.meanwhile),
+        "entry": _entry(given, topology),
     }
+
+
+def _entry(given: Given, topology: _topology.Decision) -> dict[str, Any]:
+    """Return the line of the journal that tells of the set as it is; who writes it says when and why."""
+    leader = given.observed.get(topology.primary or "") or {}
+    server = leader.get("server") or {}
+    moment = datetime.fromtimestamp(leader.get("clock", {}).get("now", 0), timezone.utc)
+    return {
+        "event": _journal.SYNCHRONOUS,
+        "operation": "site",
+        "primary": topology.primary,
+        "durability": given.cluster["durability"],
+        "to": sorted(StandbyNames.parse(topology.synchronous.live).names),
+        "time": moment.isoformat(timespec="microseconds"),
+        "timeline": Observation.from_json(leader).timeline,
+        "lsn": server.get("lsn"),
+    }
+
+
+def _set_is_stale(seen: Json, action: str) -> bool:
+    """Say whether a standby keeps the set of the primary that it once was: promoted, commits would wait for that."""
+    server, data = seen.get("server"), seen.get("data", {})
+    if server:
+        return bool(server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"])
+    becomes_standby = action == CLONE or (action in {START, ADOPT} and data.get("standby_signal"))
+    return bool(becomes_standby and data.get("synchronous_set"))
 
 
 def _database_bytes(given: Given, primary: str | None) -> int:
@@ -297,16 +367,3 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
     tuned.pop(RECEIVER_TIMEOUT)
     lines = _settings.assemble(server, tuned, own["postgresql_server_parameters"], version)
     return {name: asdict(line) for name, line in lines.items()}
-
-
-def _addresses(members: Sequence[Json]) -> list[str]:
-    """Refuse two members with one observed address."""
-    holders: dict[str, list[str]] = {}
-    for member in members:
-        if member["address"]:
-            holders.setdefault(member["address"], []).append(member["name"])
-    return [
-        f"{' and '.join(names)}: both have the address {address}; write postgresql_address for each of them"
-        for address, names in holders.items()
-        if len(names) > 1
-    ]

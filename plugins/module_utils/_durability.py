@@ -4,19 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _findings
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ASYNCHRONOUS
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ASYNCHRONOUS, REQUIRED
 from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import Picture
+from ansible_collections.steadfast.postgresql.plugins.module_utils._record import Record, common
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames, decide_set
 
 
 @dataclass(frozen=True)
 class Synchronous:
-    """The synchronous set of a primary that runs; it is left as it is unless `changed`.
+    """The synchronous set of a primary: the one in force, of one that is stopped what its file says.
+
+    It is left as it is unless `changed`.
 
     Attributes:
         candidates: member names of the standbys in the primary's region and another zone.
@@ -28,8 +31,10 @@ class Synchronous:
         leaves: names that go out.
         coming: candidates that this run makes, starts, re-points or gives a slot: each enters once it streams.
         keep: names that stay, if they are in, once somebody enters; with nobody the live set stays.
-        weakened: the change, or what those that are coming make of it, is recorded beforehand (see
-            _synchronous.SetChange).
+        weakened: the change, or what those that are coming make of it, takes away a proof (see
+            _synchronous.SetChange), or durability does: `meanwhile` is recorded beforehand.
+        meanwhile: names of a set that proves nothing that is not so both before and after the change.
+        behind: observed members whose journal does not say what is in force.
         strengthened: the change is recorded afterwards.
         waits: commits wait, and go on waiting.
         degraded: the set is empty though durability asks for one.
@@ -45,6 +50,8 @@ class Synchronous:
     coming: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     weakened: bool = False
+    meanwhile: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
     strengthened: bool = False
     waits: bool = False
     degraded: bool = False
@@ -55,19 +62,21 @@ def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Syn
 
     Args:
         picture: what was observed.
-        primary: the primary; the set of one that is stopped is not seen, and keeps its candidates.
+        primary: the primary.
         touched: inventory names of the standbys that this run does something for.
     """
     leader, durability = picture.hosts[primary], picture.cluster.durability
     candidates = _candidates(picture, primary)
-    if leader.is_stopped:
-        return _of_a_stopped_primary(candidates, touched, durability)
     ready = {member for member, name in candidates.items() if _streams(picture, name, leader.timeline)}
     ready &= leader.streaming
-    coming = {member for member, name in candidates.items() if name in touched} - ready
-    live = StandbyNames.parse(leader.setting("synchronous_standby_names"))
+    expected = {member for member, name in candidates.items() if name in touched} - ready
+    live = StandbyNames.parse(leader.synchronous_set)
     change = decide_set(live, candidates.keys(), ready, leader.streaming, durability)
-    planned = decide_set(live, candidates.keys(), ready | coming, leader.streaming, durability)
+    planned = decide_set(live, candidates.keys(), ready | expected, leader.streaming, durability)
+    coming = planned.wanted.names - change.wanted.names
+    if not leader.runs_as_primary and durability != ASYNCHRONOUS:
+        # Nobody streams yet, and the run is not over before those do that it starts.
+        coming = frozenset(expected)
     return Synchronous(
         candidates=tuple(sorted(candidates)),
         live=live.render(),
@@ -76,22 +85,26 @@ def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Syn
         changed=change.changed,
         enters=change.enters,
         leaves=change.leaves,
-        coming=tuple(sorted(planned.wanted.names - change.wanted.names)),
+        coming=tuple(sorted(coming)),
         keep=tuple(sorted(live.names & planned.wanted.names & candidates.keys())),
-        weakened=planned.weakened,
+        weakened=planned.weakened or _is_given_up(picture, leader.timeline),
+        meanwhile=tuple(sorted(common(live, planned.wanted))),
+        behind=_behind(picture, Record(live.names, durability, leader.timeline)) if leader.runs_as_primary else (),
         strengthened=change.strengthened,
-        waits=change.waits,
+        waits=leader.runs_as_primary and change.waits,
         degraded=leader.runs_as_primary and durability != ASYNCHRONOUS and not change.wanted.names,
     )
 
 
-def _of_a_stopped_primary(candidates: Mapping[str, str], touched: Set[str], durability: str) -> Synchronous:
-    """Let in who this run brings, for one: the standbys of a new cluster whose first run was killed."""
-    if durability == ASYNCHRONOUS:
-        return Synchronous(candidates=tuple(sorted(candidates)))
-    coming = [member for member, name in candidates.items() if name in touched]
-    return Synchronous(
-        candidates=tuple(sorted(candidates)), coming=tuple(sorted(coming)), keep=tuple(sorted(candidates))
+def _is_given_up(picture: Picture, timeline: int) -> bool:
+    """Whether journals promise what the durability that is wanted from now on does not keep."""
+    recorded = (seen.record.proof(timeline) for seen in picture.recorders.values() if seen.record)
+    return picture.cluster.durability != REQUIRED and any(recorded)
+
+
+def _behind(picture: Picture, live: Record) -> tuple[str, ...]:
+    return tuple(
+        name for name, seen in picture.recorders.items() if not (seen.record or Record()).says_the_same_as(live)
     )
 
 
@@ -102,7 +115,17 @@ def set_findings(picture: Picture, primary: str, synchronous: Synchronous) -> li
         findings.append(_findings.degraded(primary, sorted(_candidates(picture, primary).values())))
     if synchronous.waits:
         findings.append(_findings.commits_wait(primary, synchronous.names))
-    return findings
+    return findings + _journal_findings(picture, primary, synchronous)
+
+
+def _journal_findings(picture: Picture, primary: str, synchronous: Synchronous) -> list[Finding]:
+    unreadable = {name: seen.journal_error for name, seen in picture.recorders.items() if seen.journal_error}
+    # With a timer that may empty the set no journal is a proof anyway.
+    behind = set(synchronous.behind) - unreadable.keys() if picture.cluster.durability == REQUIRED else set()
+    return [
+        *(_findings.no_journal(name, error) for name, error in unreadable.items()),
+        *(_findings.behind(name, primary) for name in sorted(behind)),
+    ]
 
 
 def names_left(picture: Picture, primary: str, synchronous: Synchronous) -> list[str]:

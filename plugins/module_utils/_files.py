@@ -41,7 +41,8 @@ class Entry:
         owner: name or number; likewise group.
         validate: command with %s for the candidate; empty when nothing checks it.
         validate_as: user that runs it; empty for the user of the module.
-        keep_previous: whether the file that is replaced stays beside the new one.
+        keep_until: restart or reload, until which the file that is replaced stays beside the new one; empty for not.
+        in_force: whether the service works with the file that is there.
     """
 
     label: str
@@ -55,7 +56,8 @@ class Entry:
     mode: int = 0o644
     validate: tuple[str, ...] = ()
     validate_as: str = ""
-    keep_previous: bool = False
+    keep_until: str = ""
+    in_force: bool = False
 
     @property
     def parent(self) -> str:
@@ -75,7 +77,7 @@ class Entry:
     @property
     def previous(self) -> str:
         """Name beside the file for what it was before."""
-        return f"{self.name}.previous"
+        return f"{self.name}.before-{self.keep_until}"
 
 
 @dataclass(frozen=True)

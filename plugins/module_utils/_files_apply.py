@@ -108,9 +108,8 @@ def _replace(step: Step, parent: int) -> None:
     """Make one path agree with its entry."""
     entry = step.entry
     if step.writes:
-        if entry.keep_previous and step.found.kind == "file":
-            with contextlib.suppress(FileExistsError):
-                os.link(entry.name, entry.previous, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+        if entry.keep_until:
+            _keep(step, parent)
         # Services compare the time of a file with that of their last load, which may have been since it was written.
         os.utime(entry.candidate, dir_fd=parent, follow_symlinks=False)
         os.replace(entry.candidate, entry.name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -122,6 +121,20 @@ def _replace(step: Step, parent: int) -> None:
         os.unlink(entry.name, dir_fd=parent)
     else:
         _own(parent, entry.name, _owned(entry))
+
+
+def _keep(step: Step, parent: int) -> None:
+    """Let the file stay under its other name; one that is there already is what the service last worked with."""
+    entry = step.entry
+    if entry.in_force:
+        _discard(parent, entry.previous)
+    if step.found.kind == "absent":
+        # For a service that works without the file an empty one is the same.
+        if entry.in_force:
+            _write(parent, entry.previous, b"", _owned(entry))
+        return
+    with contextlib.suppress(FileExistsError):
+        os.link(entry.name, entry.previous, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
 
 
 def _put_back(step: Step, directories: Directories) -> str:
@@ -140,7 +153,7 @@ def _restore(step: Step, parent: int) -> None:
     if found.kind == "file":
         _write(parent, entry.candidate, found.content, owned)
         os.replace(entry.candidate, entry.name, src_dir_fd=parent, dst_dir_fd=parent)
-        if entry.keep_previous and look(parent, entry.previous).content == found.content:
+        if entry.keep_until and look(parent, entry.previous).content == found.content:
             _discard(parent, entry.previous)
     elif found.kind == "link":
         _link(parent, entry, found.target)
@@ -152,6 +165,8 @@ def _restore(step: Step, parent: int) -> None:
         os.rmdir(entry.name, dir_fd=parent)
     else:
         _discard(parent, entry.name)
+        if entry.keep_until and look(parent, entry.previous).content == b"":
+            _discard(parent, entry.previous)
 
 
 def _objections(entry: Entry) -> list[str]:

@@ -51,15 +51,27 @@ def obstacle(picture: Picture, name: str, primary: str | None) -> Finding | None
 
 def of_unknown_members(picture: Picture) -> list[Finding]:
     """Name the members that were not observed."""
-    return [
-        Finding(
-            WARNING,
-            name,
-            f"{name} was not observed: it is unreachable, or outside --limit.",
-            "Nothing that depends on it was changed. Run site.yml again once it answers.",
-        )
-        for name in picture.unknown
-    ]
+    return [not_observed(name) for name in picture.unknown]
+
+
+def not_observed(name: str) -> Finding:
+    """Say that a member was not observed."""
+    return Finding(
+        WARNING,
+        name,
+        f"{name} was not observed: it is unreachable, or outside --limit.",
+        "Nothing that depends on it was changed. Run site.yml again once it answers.",
+    )
+
+
+def failed_before(name: str) -> Finding:
+    """Say that a member failed in the run, so that nobody looked at it in the end."""
+    return Finding(
+        WARNING,
+        name,
+        f"{name} failed in this run, and was not observed in the end.",
+        "Its failed task says why. Run site.yml again once that is mended.",
+    )
 
 
 def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Finding]:
@@ -123,7 +135,8 @@ def of_adoption(picture: Picture) -> list[Finding]:
             INFO,
             "",
             f'postgresql_adopt is "{adopt}", and there is nothing left to adopt.',
-            "Remove postgresql_adopt from the inventory.",
+            "Remove postgresql_adopt from the inventory. The configuration that was replaced is kept in "
+            f"/var/lib/steadfast/{picture.cluster.name}/adopted-{adopt}.",
         )
     ]
 
@@ -220,6 +233,26 @@ def stranger(primary: str, name: str) -> Finding:
         primary,
         f'"{name}" in the synchronous set of {primary} is no standby in its region and another zone.',
         "It leaves the set once a standby streams that is.",
+    )
+
+
+def behind(name: str, primary: str) -> Finding:
+    """Say that a host's journal cannot be relied on."""
+    return Finding(
+        WARNING,
+        name,
+        f"The journal of {name} does not say what the synchronous set of {primary} is.",
+        "Run site.yml, which records it. Until then it does not tell who has every acknowledged commit.",
+    )
+
+
+def no_journal(name: str, error: str) -> Finding:
+    """Say that a host cannot keep a record."""
+    return Finding(
+        ERROR,
+        name,
+        f"The journal of {name} cannot be read: {error}.",
+        "Mend its file system or its file; while most journals cannot be written the synchronous set is not weakened.",
     )
 
 

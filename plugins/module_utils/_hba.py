@@ -13,6 +13,7 @@ even a comment; and the database "all" does not cover physical replication.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ _DATABASE_KEYWORDS = frozenset({"all", "sameuser", "samerole", "replication"})
 _USER_KEYWORDS = frozenset({"all"})
 # PostgreSQL still reads samegroup as samerole, so a database of that name needs its quotes.
 _RESERVED = _DATABASE_KEYWORDS | {"samegroup"}
+# What stands before a member's rule, by which its address is found again.
+_OF_REPLICA = "Replication by "
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 _PLAIN_EXPRESSION = re.compile(r'[^\s,"#]+')
 
@@ -37,7 +40,8 @@ class Networks:
     Attributes:
         application: networks in CIDR notation from which applications come.
         management: networks in CIDR notation from which administrators come.
-        members: address of each database member by its inventory name.
+        members: address of each database member by its inventory name; "" for one that is not known, which then has no
+            rule.
     """
 
     application: Sequence[str] = ()
@@ -47,7 +51,7 @@ class Networks:
     @property
     def member_networks(self) -> list[str]:
         """Each member's address as a network of one host, sorted by the members' names."""
-        return [host_network(address) for _, address in sorted(self.members.items())]
+        return [host_network(address) for _, address in sorted(self.members.items()) if address]
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,25 @@ def render(rules: Iterable[Rule]) -> str:
     return _table(titles, blocks, end)
 
 
+def replicas(text: str) -> dict[str, str]:
+    """Return the address of each member that a text which render returned lets replicate, by the member's name."""
+    lines = text.splitlines()
+    found = {}
+    for comment, rule in itertools.pairwise(lines):
+        cells = rule.split()
+        if comment.startswith(f"# {_OF_REPLICA}") and cells[:3] == ["hostssl", "replication", REPLICATOR]:
+            found[comment.removeprefix(f"# {_OF_REPLICA}")] = _of_one_host(cells[3])
+    return found
+
+
+def _of_one_host(network: str) -> str:
+    """Return the address of a network of one host; the name of a host stays as it is."""
+    try:
+        return str(ipaddress.ip_network(network).network_address)
+    except ValueError:
+        return network
+
+
 def render_ident(maps: Iterable[IdentMap]) -> str:
     """Return the maps as text, likewise."""
     blocks = [(line.comment, [[_quoted(line.map), _quoted(line.system_user), _exact(line.role)]]) for line in maps]
@@ -191,7 +214,7 @@ def _replication(networks: Networks) -> list[Rule]:
     """Let each member's certificate replicate; every member, because any of them may be the primary one day."""
     return [
         Rule(
-            f"Replication by {name}",
+            f"{_OF_REPLICA}{name}",
             ("replication",),
             (REPLICATOR,),
             "cert",
@@ -199,6 +222,7 @@ def _replication(networks: Networks) -> list[Rule]:
             options=(("map", REPLICATION_MAP),),
         )
         for name in _replicas(networks)
+        if networks.members[name]
     ]
 
 

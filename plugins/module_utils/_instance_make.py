@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_instance
+from ansible_collections.steadfast.postgresql.plugins.module_utils._journal import sync_directory
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import AUTO_CONF
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observe_host import clone_unit
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     OWNER,
@@ -21,7 +23,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     change,
     run,
     run_as_owner,
-    sync_directory,
     wait_until,
     write_marker,
 )
@@ -75,13 +76,52 @@ def bootstrap(instance: Instance, locale: str, provider: str, check_mode: bool) 
     return [change("instance", instance.label, "absent", "bootstrapped")]
 
 
-def adopt(instance: Instance, system_identifier: str, check_mode: bool) -> Changes:
-    """Record an existing cluster as the collection's own."""
+def adopt(instance: Instance, system_identifier: str, consequences: Changes, check_mode: bool) -> Changes:
+    """Record an existing cluster as the collection's own, once a copy of its configuration is kept.
+
+    Args:
+        instance: the instance to take over.
+        system_identifier: of the cluster that it holds.
+        consequences: what that changes besides, for the list of changes.
+        check_mode: only say what would change.
+    """
     if (_observe_instance.marker(instance) or {}).get("system_identifier") == system_identifier:
         return []
+    copy = instance.state / f"adopted-{system_identifier}"
+    kept = [] if copy.exists() else [change("copy", str(instance.configuration), "absent", str(copy))]
     if not check_mode:
+        if kept:
+            _keep_configuration(instance, copy)
         write_marker(instance, system_identifier)
-    return [change("instance", instance.label, "not ours", f"adopted {system_identifier}")]
+    return [change("instance", instance.label, "not ours", f"adopted {system_identifier}"), *kept, *consequences]
+
+
+def _keep_configuration(instance: Instance, copy: Path) -> None:
+    """Copy the configuration of somebody else, which the role replaces afterwards: whole or not at all."""
+    beside = copy.with_name(f"{copy.name}.incomplete")
+    if beside.exists():
+        shutil.rmtree(beside)
+    instance.state.mkdir(mode=0o755, parents=True, exist_ok=True)
+    beside.mkdir(mode=0o700)  # ssl keys and passwords may stand there
+    if instance.configuration.is_dir():
+        # A link stays one: it can lead to the data directory.
+        shutil.copytree(instance.configuration, beside / "configuration", symlinks=True, copy_function=_copy_durably)
+    settings = instance.data_directory / AUTO_CONF
+    if settings.exists():
+        _copy_durably(settings, beside / AUTO_CONF)
+    beside.rename(copy)
+    sync_directory(copy.parent)
+
+
+def _copy_durably(source: str | Path, target: str | Path) -> None:
+    """Copy a file with its owner and mode, onto the disk."""
+    shutil.copy2(source, target, follow_symlinks=False)
+    if Path(target).is_symlink():
+        return
+    seen = Path(source).stat()
+    with open(target, "rb") as stream:
+        os.fchown(stream.fileno(), seen.st_uid, seen.st_gid)
+        os.fsync(stream.fileno())
 
 
 def clone(instance: Instance, conninfo: str, slot: str, patience: float) -> CloneState:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -25,8 +27,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous 
 
 Changes = list[dict[str, str]]
 
-# Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone.
-ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
 SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"
 
 ROLES = """
@@ -40,6 +40,11 @@ FROM pg_authid
 SLOTS = "SELECT coalesce(json_agg(slot_name), '[]') FROM pg_replication_slots WHERE slot_type = 'physical'"
 STREAMING = """
 SELECT coalesce(json_agg(application_name), '[]') FROM pg_stat_replication WHERE state = 'streaming'
+"""
+# The control data of a server that was just promoted still has the old timeline.
+POSITION = """
+SELECT CASE WHEN pg_is_in_recovery() THEN '{}' ELSE json_build_object('lsn', pg_current_wal_insert_lsn(),
+  'timeline', ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int) END
 """
 
 
@@ -84,41 +89,65 @@ def slots(instance: Instance, create: Iterable[str], drop: Iterable[str], check_
     ]
 
 
-def synchronous(
-    instance: Instance, keep: Sequence[str], enter: Sequence[str], wait: float, check_mode: bool
-) -> Changes:
+@dataclass(frozen=True)
+class SetPlan:
+    """What is to become of the synchronous set.
+
+    Attributes:
+        keep: member names that stay in the set if they are in, streaming or not.
+        enter: candidates, each of which enters once it streams; while none of them does, the set stays as it is.
+        expect: the set that the decision was made upon; None when any will do.
+        wait: seconds to wait for all of them to stream.
+    """
+
+    keep: Sequence[str] = ()
+    enter: Sequence[str] = ()
+    expect: str | None = None
+    wait: float = 60
+
+
+def synchronous(instance: Instance, plan: SetPlan, check_mode: bool) -> tuple[Changes, dict[str, Any]]:
     """Set the synchronous standbys: those that stay, and of those that may enter the ones that stream.
 
     Args:
         instance: the primary.
-        keep: member names that stay in the set if they are in, streaming or not.
-        enter: candidates, each of which enters once it streams; while none of them does, the set stays as it is.
-        wait: seconds to wait for all of them to stream.
-        check_mode: only say what would change, taking it that they will stream.
+        plan: what is to become of the set.
+        check_mode: only say what would change, taking it that all will stream.
+
+    Returns:
+        What was changed, and what is in force: members in `to`, with time, timeline and LSN.
+
+    Raises:
+        CommandError: another set than the expected one is in force, so somebody else works on it.
     """
-    current = _current_set(instance) if _answers(instance, check_mode) else ""
-    ready = list(enter) if check_mode else _streaming(instance, enter, wait)
-    if enter and not ready:
-        return []  # who is in stays in until somebody else guards the commits
-    names = sorted((StandbyNames.parse(current).names & set(keep)) | set(ready))
+    current = _current_set(instance) if _answers(instance, check_mode) else plan.expect or ""
+    if plan.expect is not None and not _is(current, plan.expect):
+        raise CommandError(
+            f"the set is {current or 'empty'} by now, and was {plan.expect or 'empty'} when this run looked: "
+            "another run or the watch has changed it. Run again."
+        )
+    ready = list(plan.enter) if check_mode else _streaming(instance, plan.enter, plan.wait)
+    members = StandbyNames.parse(current).names
+    if plan.enter and not ready:
+        return [], _in_force(instance, members, check_mode)  # who is in stays in until another guards the commits
+    names = sorted((members & set(plan.keep)) | set(ready))
     wanted = "ANY 1 ({})".format(", ".join(map(identifier, names))) if names else ""
     if current == wanted:
-        return []
+        return [], _in_force(instance, members, check_mode)
     if not check_mode:
-        run([SYNCHRONOUS, "set", instance.version, instance.cluster, str(instance.port), *names])
-    return [change("synchronous_standby_names", instance.label, current or "empty", wanted or "empty")]
+        run([SYNCHRONOUS, "set", instance.version, instance.cluster, str(instance.port), current, *names])
+    changes = [change("synchronous_standby_names", instance.label, current or "empty", wanted or "empty")]
+    return changes, _in_force(instance, names, check_mode)
 
 
-def write_probe(instance: Instance) -> str:
-    """Commit a WAL record that changes no row; returns the position after it."""
-    query(instance, "SELECT pg_logical_emit_message(true, 'steadfast', 'probe')")
-    return query(instance, "SELECT pg_current_wal_lsn()").strip()
+def _is(current: str, expected: str) -> bool:
+    return StandbyNames.parse(current).does_the_work_of(StandbyNames.parse(expected))
 
 
-def await_replay(instance: Instance, lsn: str, limit: float) -> None:
-    """Wait until a standby has replayed a position."""
-    replayed = f"SELECT pg_last_wal_replay_lsn() >= {quoted(lsn)}"
-    wait_until(lambda: query(instance, replayed).strip() == "t", limit, f"replay of {lsn}")
+def _in_force(instance: Instance, names: Iterable[str], check_mode: bool) -> dict[str, Any]:
+    """Return a set that is in force with when that was; in check mode the server may not be there to be asked."""
+    position = {} if check_mode else query_json(instance, POSITION)
+    return {"to": sorted(names), "time": datetime.now(timezone.utc).isoformat(timespec="microseconds"), **position}
 
 
 def _administrator(found: Mapping[str, Any] | None, account: Mapping[str, Any]) -> tuple[list[str], Changes]:

@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_instance, _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _kept_files,
+    _observe_host,
+    _observe_instance,
+    _observe_sql,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -23,16 +28,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 Changes = list[dict[str, str]]
 
 LOAD_TIME = "SELECT extract(epoch FROM pg_conf_load_time())"
-FILE_ERRORS = """
-SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error), '[]')
-FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'
-"""
-HBA_ERRORS = """
-SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY line_number), '[]')
-FROM (SELECT file_name, line_number, error FROM pg_hba_file_rules
-      UNION ALL SELECT file_name, line_number, error FROM pg_ident_file_mappings) AS rules
-WHERE error IS NOT NULL
-"""
+START_TIME = "SELECT extract(epoch FROM pg_postmaster_start_time())"
+# Between two attempts of systemd, and when it has given up.
+DOWN = {"failed", "inactive", "dead", "auto-restart", "auto-restart-queued"}
+FILE_ERRORS = f"SELECT {_observe_sql.FILE_ERRORS}"
+HBA_ERRORS = f"SELECT {_observe_sql.RULE_ERRORS}"
 
 
 def start(instance: Instance, limit: float, check_mode: bool) -> Changes:
@@ -43,14 +43,15 @@ def start(instance: Instance, limit: float, check_mode: bool) -> Changes:
         limit: seconds to wait; recovery after a crash can take long.
         check_mode: only say what would change.
     """
-    state = run(["systemctl", "show", "--property=ActiveState", "--value", instance.unit]).strip()
-    changes = [] if state == "active" else [change("service", instance.unit, "stopped", "started")]
-    if not _enabled(instance):
+    stopped = _property(instance, "ActiveState") != "active"
+    changes = [change("service", instance.unit, "stopped", "started")] if stopped else []
+    if _property(instance, "UnitFileState") != "enabled":
         changes.append(change("service", instance.unit, "disabled", "enabled"))
     if changes and not check_mode:
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", "--quiet", instance.unit])
-        _systemctl(instance, "start", limit)
+    if stopped and not check_mode:
+        _bring_up(instance, "start", limit)
     return changes
 
 
@@ -67,52 +68,70 @@ def restart(instance: Instance, needed: Mapping[str, int], limit: float, check_m
     if not check_mode:
         if needed:
             wait_until(lambda: _replayed(instance, needed), limit, "replay of the primary's settings", interval=0.2)
-        _systemctl(instance, "restart", limit)
+        _bring_up(instance, "restart", limit)
     return [change("service", instance.unit, "running", "restarted")]
 
 
 def reload(instance: Instance, limit: float, check_mode: bool) -> tuple[Changes, dict[str, Any]]:
-    """Make the server read its files again; returns the changes and the settings that wait for a restart.
+    """Make systemd and the server read their files again; returns the changes and what waits for a restart.
 
     Raises:
-        CommandError: a file has an error; what it replaced is put back before, where that was kept (keep_previous).
+        CommandError: a file has an error; what it replaced is put back before, where that was kept (_kept_files).
     """
     changes = [change("service", instance.unit, "files newer than its last load", "reloaded")]
     if check_mode:
         return changes, {}
+    if _property(instance, "NeedDaemonReload") == "yes":
+        run(["systemctl", "daemon-reload"])
     errors = query_json(instance, HBA_ERRORS) + query_json(instance, FILE_ERRORS)
     if errors:
-        back = put_back(instance)
-        raise CommandError(f"{instance.label} refuses its configuration: {'; '.join(errors)}.{back}")
-    before = query(instance, LOAD_TIME)
-    query(instance, "SELECT pg_reload_conf()")
-    wait_until(lambda: query(instance, LOAD_TIME) != before, limit, "the reload")
-    accept(instance)
-    return changes, pending(instance)
+        back = _kept_files.put_back(instance, *_kept_files.BOTH)
+        also = f" {_former(back)}." if back else ""
+        raise CommandError(f"{instance.label} refuses its configuration: {'; '.join(errors)}.{also}")
+    _load(instance, limit)
+    waiting = pending(instance)
+    # With nothing that waits, a restart would try nothing new.
+    _kept_files.accept(instance, _kept_files.UNTIL_RELOAD, *([] if waiting else [_kept_files.UNTIL_RESTART]))
+    return changes, waiting
+
+
+def take_back(instance: Instance, limit: float, check_mode: bool) -> Changes:
+    """Put back what waits for a restart, because another host did not start with it."""
+    if check_mode:
+        return []
+    back = _kept_files.put_back(instance, _kept_files.UNTIL_RESTART)
+    if back:
+        run(["systemctl", "daemon-reload"])
+        _load(instance, limit)
+    return [change("file", str(path), "waits for a restart", "taken back") for path in back]
+
+
+def watch(instance: Instance, wanted: bool, check_mode: bool) -> Changes:
+    """Run or end the timer that watches over the synchronous standby."""
+    timer = _observe_host.watch_unit(instance)
+    runs = _property(instance, "ActiveState", timer) == "active"
+    changes = [change("service", timer, *(("stopped", "started") if wanted else ("running", "ended")))]
+    if not check_mode:
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", "enable" if wanted else "disable", "--quiet", "--now", timer])
+    return [] if runs == wanted else changes
 
 
 def pending(instance: Instance) -> dict[str, Any]:
-    """Return the settings that wait for a restart: name to running and configured value."""
+    """Return the settings and files that wait for a restart: name to what runs and what is configured."""
     found: dict[str, Any] = query_json(instance, f"SELECT {_observe_sql.PENDING}")
-    return found
+    return found | _observe_instance.files_for_restart(instance, float(query(instance, START_TIME)))
 
 
-def put_back(instance: Instance) -> str:
-    """Put the predecessors of files in their places again; returns a sentence for the message."""
-    kept = _predecessors(instance)
-    for path in kept:
-        path.replace(path.with_suffix(""))
-    return f" The former {', '.join(path.stem for path in kept)} is back in place." if kept else ""
+def _load(instance: Instance, limit: float) -> None:
+    before = query(instance, LOAD_TIME)
+    query(instance, "SELECT pg_reload_conf()")
+    wait_until(lambda: query(instance, LOAD_TIME) != before, limit, "the reload")
 
 
-def accept(instance: Instance) -> None:
-    """Forget the predecessors of files, now that the server works with the new ones."""
-    for path in _predecessors(instance):
-        path.unlink()
-
-
-def _predecessors(instance: Instance) -> list[Path]:
-    return sorted(instance.configuration.glob("*.previous"))
+def _former(back: list[Path]) -> str:
+    names = ", ".join(path.name for path in back)
+    return f"The former {names} {'is back in place' if len(back) == 1 else 'are back in place'}"
 
 
 def log_tail(instance: Instance, lines: int = 8) -> str:
@@ -126,22 +145,46 @@ def log_tail(instance: Instance, lines: int = 8) -> str:
     return " | ".join(text.splitlines()[-lines:])
 
 
+def _bring_up(instance: Instance, verb: str, limit: float) -> None:
+    """Start or restart the server; one that does not come up is started again with the files that it last worked with.
+
+    Raises:
+        CommandError: it did not come up, in the words of its log, and what became of it.
+    """
+    try:
+        _systemctl(instance, verb, limit)
+    except CommandError as error:
+        down = DOWN & {_property(instance, "ActiveState"), _property(instance, "SubState")}
+        words = f"{instance.label} did not {verb}: {str(error).rstrip('.')}. Its log ends: {log_tail(instance)}."
+        # One that recovers from a crash still comes up, and would only begin anew.
+        more = _return(instance, limit) if down else " It may still come up; run again once it answers."
+        raise CommandError(words + more) from error
+    _kept_files.accept(instance, *_kept_files.BOTH)
+
+
+def _return(instance: Instance, limit: float) -> str:
+    """Go back to the files that the server last worked with; returns what to say about it."""
+    back = _kept_files.put_back(instance, *_kept_files.BOTH)
+    if not back:
+        return ""
+    try:
+        run(["systemctl", "daemon-reload"])
+        _systemctl(instance, "restart", limit)
+    except CommandError as error:
+        return f" {_former(back)}, and it does not start with that either: {error}"
+    return f" {_former(back)}, and the server serves with that."
+
+
 def _systemctl(instance: Instance, verb: str, limit: float) -> None:
     # Starts that are asked for count against the unit's limit as well, which is there for crashes alone. As a pattern
     # the name is no error when systemd has not loaded the unit.
     run(["systemctl", "reset-failed", f"{instance.unit}*"])
-    try:
-        run(["systemctl", verb, instance.unit], timeout=limit)
-        wait_until(lambda: query(instance, "SELECT 1").strip() == "1", limit, f"an answer of {instance.label}")
-    except CommandError as error:
-        words = f"{instance.label} did not {verb}: {error}. Its log ends: {log_tail(instance)}.{put_back(instance)}"
-        raise CommandError(words) from error
-    accept(instance)
+    run(["systemctl", verb, instance.unit], timeout=limit)
+    wait_until(lambda: query(instance, "SELECT 1").strip() == "1", limit, f"an answer of {instance.label}")
 
 
-def _enabled(instance: Instance) -> bool:
-    state = run(["systemctl", "show", "--property=UnitFileState", "--value", instance.unit]).strip()
-    return state == "enabled"
+def _property(instance: Instance, name: str, unit: str = "") -> str:
+    return run(["systemctl", "show", f"--property={name}", "--value", unit or instance.unit]).strip()
 
 
 def _replayed(instance: Instance, needed: Mapping[str, int]) -> bool:

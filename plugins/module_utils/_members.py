@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 DATABASE = "database"
+RECORDERS = frozenset({DATABASE, "repository"})
+"""Whose hosts keep the cluster's journal."""
 
 REQUIRED = "required"
 PREFERRED = "preferred"
@@ -18,6 +20,9 @@ ASYNCHRONOUS = "asynchronous"
 
 REPLICATOR = "replicator"
 """The role that standbys log in as, by their certificates."""
+
+ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
+"""Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone."""
 
 STANDBY_MINIMA = (
     "max_connections",

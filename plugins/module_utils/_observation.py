@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils._record import Record
+
 STANDBY_STATES = frozenset({"shut down in recovery", "in archive recovery"})
 PRIMARY_STATES = frozenset({"in production", "shut down", "shutting down", "in crash recovery"})
 BUSY_STATES = frozenset({"active", "activating", "reloading"})
 CONNINFO_HOST = re.compile(r"(?:^|\s)host(?:addr)?\s*=\s*'?([^'\s]+)")
 AUTO_CONF = "postgresql.auto.conf"
+SYNCHRONOUS_SET = "synchronous_standby_names"
 
 Json = Mapping[str, Any]
 
@@ -52,7 +55,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Data:
-    """The data directory: absent, empty, cluster, or foreign (other files)."""
+    """The data directory: absent, empty, cluster, or foreign (other files); and what the file of the set says."""
 
     directory: str = ""
     state: str = ""
@@ -60,6 +63,7 @@ class Data:
     incomplete: bool = False
     standby_signal: bool = False
     auto_conf: frozenset[str] = frozenset()
+    synchronous_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen on one host; a host that is no database host has no data, control, unit or server."""
+    """What was seen on one host; a host that is no database host has no data, control, unit or server.
+
+    `record` is what its journal last says about the synchronous set, `journal_error` why it cannot be read.
+    """
 
     clock: Clock | None = None
     libc: str = ""
@@ -144,6 +151,8 @@ class Observation:
     control: Control | None = None
     unit: Unit = Unit()
     server: Server | None = None
+    record: Record | None = None
+    journal_error: str = ""
 
     @classmethod
     def from_json(cls, seen: Json) -> Observation:
@@ -158,6 +167,8 @@ class Observation:
             control=_control(_part(seen, "control")),
             unit=_unit(_part(seen, "unit")),
             server=_server(_part(seen, "server")),
+            record=_record(_part(seen, "journal")),
+            journal_error=_part(seen, "journal").get("error") or "",
         )
 
     @property
@@ -269,6 +280,11 @@ class Observation:
         senders = self.server.replication if self.server else {}
         return frozenset(name.lower() for name, state in senders.items() if state == "streaming")
 
+    @property
+    def synchronous_set(self) -> str:
+        """The set that is in force, or will be once the server is started."""
+        return self.setting(SYNCHRONOUS_SET) if self.server else self.data.synchronous_set
+
     def setting(self, name: str) -> str:
         """Return the value of a setting of the server; "" where it does not tell."""
         return self.server.settings.get(name, "") if self.server else ""
@@ -297,6 +313,7 @@ def _data(seen: Json) -> Data:
         incomplete=bool(seen.get("incomplete")),
         standby_signal=bool(seen.get("standby_signal")),
         auto_conf=frozenset(_part(seen, "auto_conf")),
+        synchronous_set=seen.get("synchronous_set") or "",
     )
 
 
@@ -343,6 +360,11 @@ def _server(seen: Json) -> Server | None:
 
 def _slot(seen: Json) -> Slot:
     return Slot(bool(seen.get("active")), seen.get("wal_status") or "", int(seen.get("retained_bytes") or 0))
+
+
+def _record(seen: Json) -> Record | None:
+    entry = seen.get("synchronous_set")
+    return Record.from_json(entry) if entry else None
 
 
 def _receiver(seen: Json) -> Receiver | None:

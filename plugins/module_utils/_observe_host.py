@@ -13,10 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _openpgp
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, run
 
 PACKAGES = ("openssl", "postgresql*", "libpq5", "pgbackrest*", "pgbouncer*", "ssl-cert", "python3-psycopg2", "nftables")
+PROC = Path("/proc")
+CAP_SYS_RESOURCE = 24  # capabilities(7): only with it an OOM score goes below what it was
 GROUPS = {"ssl-cert", "postgres"}
+PROJECT_KEY = Path("/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc")
 # Addresses of documentation networks (RFC 5737, RFC 3849): a route to them is the default route.
 ANYWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
@@ -56,6 +60,16 @@ def packages() -> dict[str, str]:
     return {name: version for state, name, version in rows if state.startswith("ii")}
 
 
+def project_key() -> dict[str, str] | None:
+    """Return the fingerprint of the PostgreSQL project's key, or what is wrong with the file; None where it is not."""
+    try:
+        return {"fingerprint": _openpgp.fingerprint(PROJECT_KEY.read_text(encoding="ascii"))}
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        return {"error": str(error)}
+
+
 def disks(places: dict[str, Path]) -> dict[str, dict[str, Any]]:
     """Return size, free room (bytes) and kind of the file systems that hold the given places."""
     return {name: _disk(path) for name, path in places.items()}
@@ -63,7 +77,7 @@ def disks(places: dict[str, Path]) -> dict[str, dict[str, Any]]:
 
 def unit(instance: Instance) -> dict[str, Any]:
     """Return the state of the instance's unit, of the one that clones it, and of the watch over its set."""
-    properties = "ActiveState,UnitFileState,LoadState,NRestarts,NeedDaemonReload"
+    properties = "ActiveState,UnitFileState,LoadState,NRestarts,NeedDaemonReload,MainPID,OOMScoreAdjust"
     try:
         units = [instance.unit, clone_unit(instance), watch_unit(instance)]
         shown = run(["systemctl", "show", f"--property={properties}", *units])
@@ -76,6 +90,7 @@ def unit(instance: Instance) -> dict[str, Any]:
         "masked": own["LoadState"] == "masked",
         "restarts": int(own["NRestarts"] or 0),
         "needs_daemon_reload": own["NeedDaemonReload"] == "yes",
+        "oom": _oom(int(own["OOMScoreAdjust"] or 0), own["MainPID"]),
         "clone": {"active": clone["ActiveState"]},
         "watch": {"active": watch["ActiveState"]},
     }
@@ -89,6 +104,33 @@ def clone_unit(instance: Instance) -> str:
 def watch_unit(instance: Instance) -> str:
     """Name the timer that watches over the synchronous standby where durability is "preferred"."""
     return f"steadfast-watch-{instance.version}-{instance.cluster}.timer"
+
+
+def _oom(promised: int, pid: str) -> dict[str, Any] | None:
+    """Return the OOM score adjustments of the unit, of its server and of the server's oldest child; None if it is down.
+
+    A server never lets go of its oldest child (the checkpointer or the logger), while a backend may be just starting.
+    """
+    try:
+        children = (PROC / pid / "task" / pid / "children").read_text(encoding="ascii").split()
+        return {
+            "unit": promised,
+            "server": _oom_score(pid),
+            "child": _oom_score(children[0]) if children else None,
+            "may_protect": bool(_capabilities() >> CAP_SYS_RESOURCE & 1),
+        }
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it ended meanwhile
+
+
+def _oom_score(pid: str) -> int:
+    return int((PROC / pid / "oom_score_adj").read_text(encoding="ascii"))
+
+
+def _capabilities() -> int:
+    """Return what the init process may do, as a bit mask: it lowers the scores of the services that it starts."""
+    status = (PROC / "1" / "status").read_text(encoding="ascii").splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("CapEff:")), 16)
 
 
 def _release() -> dict[str, str]:

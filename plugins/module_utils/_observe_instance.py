@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_sql
-from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import parse_lsn
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _journal, _kept_files, _observe_sql
+from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, parse_lsn
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -38,6 +38,8 @@ CONTROL_FIELDS = {
     "max_prepared_xacts setting": "max_prepared_transactions",
     "max_locks_per_xact setting": "max_locks_per_transaction",
 }
+# What pg_ctlcluster reads before the server runs; in the folder of the configuration.
+READ_AT_START = ("environment", "pg_ctl.conf")
 TEXT_FIELDS = {"system_identifier", "state", "checkpoint_lsn", "minimum_recovery_lsn"}
 
 
@@ -52,6 +54,8 @@ def data(instance: Instance) -> dict[str, Any]:
         "incomplete": beside(instance).exists(),
         "standby_signal": (directory / "standby.signal").exists(),
         "auto_conf": _settings(directory / "postgresql.auto.conf"),
+        # What is in force says the server; of one that does not run, its file says what will be.
+        "synchronous_set": _settings(instance.synchronous_file).get(SYNCHRONOUS_SET, ""),
     }
 
 
@@ -64,6 +68,14 @@ def marker(instance: Instance) -> dict[str, str] | None:
     """Return the collection's own record of the instance, None for one that it did not make."""
     found: dict[str, str] | None = read_json(instance.marker)
     return found
+
+
+def journal(instance: Instance) -> dict[str, Any]:
+    """Return what the journal last says about the synchronous set, and why it cannot be read."""
+    try:
+        return {"synchronous_set": _journal.last(instance.journal, _journal.SYNCHRONOUS), "error": None}
+    except OSError as error:
+        return {"synchronous_set": None, "error": str(error)}
 
 
 def control(instance: Instance) -> dict[str, Any] | None:
@@ -80,6 +92,15 @@ def control(instance: Instance) -> dict[str, Any] | None:
     return found
 
 
+def replicas(instance: Instance) -> dict[str, str]:
+    """Return the members' addresses that the last run wrote down: who cannot be asked now had that one."""
+    try:
+        text = (instance.configuration / "pg_hba.conf").read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    return _hba.replicas(text)
+
+
 def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     """Return what the running server says, or None and why it did not answer."""
     if not owner_exists():
@@ -92,7 +113,24 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
         answer["timeline"] = max(answer["timeline"], _written_timeline(instance, answer))
     answer["history"] = _history(instance, int(answer["timeline"]))
     answer["archiver"]["waiting"] = _waiting_for_archive(instance)
+    answer["pending"] |= files_for_restart(instance, answer["started_at"])
     return answer, None
+
+
+def former(instance: Instance, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a running cluster that is not ours lets in, and who is in; None for our own."""
+    known = (marker(instance) or {}).get("system_identifier")
+    if answer is None or known == answer["system_identifier"]:
+        return None
+    found: dict[str, Any] = query_json(instance, _observe_sql.FORMER)
+    return found
+
+
+def files_for_restart(instance: Instance, started_at: float) -> dict[str, dict[str, str]]:
+    """Return the files that only a start of the service reads and that are newer than the server's (epoch seconds)."""
+    read = [*instance.drop_ins.glob("*.conf"), *(instance.configuration / name for name in READ_AT_START)]
+    newer = [path for path in read if path.exists() and path.stat().st_mtime > started_at]
+    return {str(path): {"running": "as it was", "configured": "the new file"} for path in sorted(newer)}
 
 
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:
@@ -104,8 +142,9 @@ def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path)
 
 
 def _files(folder: Path) -> Iterable[Path]:
-    # A dot file is a candidate that an interrupted run left: the server does not read it.
-    return (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    # A dot file is a candidate that an interrupted run left, and what is kept aside is not read either.
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return (path for path in files if not path.name.startswith(".") and path.suffix not in _kept_files.BOTH)
 
 
 def _data_state(directory: Path) -> str:
@@ -126,6 +165,15 @@ def _settings(path: Path) -> dict[str, str]:
         return {}
     lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#"))
     return {found[1].lower(): found[2] for line in lines if (found := SETTING.match(line))}
+
+
+def libraries(instance: Instance) -> dict[str, Any] | None:
+    """Return the folder of the libraries that the server can load, and their names; None without its programs."""
+    try:
+        folder = Path(run([instance.binaries / "pg_config", "--pkglibdir"]).strip())
+    except CommandError:
+        return None
+    return {"directory": str(folder), "names": sorted(path.stem for path in folder.glob("*.so"))}
 
 
 def _history(instance: Instance, timeline: int) -> list[dict[str, Any]]:

@@ -4,12 +4,44 @@
 
 from __future__ import annotations
 
-# What stands in the files and what runs, of each setting that waits for a restart.
+# What stands in the files and what runs, of each setting that waits for a restart; one that is gone from the files
+# goes back to its default.
 PENDING = """
 (SELECT coalesce(json_object_agg(name,
    json_build_object('running', current_setting(name), 'configured', setting)), '{}')
- FROM (SELECT DISTINCT ON (name) name, file.setting FROM pg_settings JOIN pg_file_settings AS file USING (name)
+ FROM (SELECT DISTINCT ON (name) name, coalesce(file.setting, boot_val, '') AS setting
+       FROM pg_settings LEFT JOIN pg_file_settings AS file USING (name)
        WHERE pending_restart ORDER BY name, seqno DESC) AS waiting)
+"""
+
+# What the configuration that somebody else wrote lets in, and who is in: read once, of a cluster to be taken over.
+FORMER = r"""
+SELECT json_build_object(
+  'rules', (SELECT coalesce(json_agg(json_build_object('type', type, 'database', database, 'user_name', user_name,
+      'address', address, 'netmask', netmask, 'method', auth_method) ORDER BY line_number), '[]')
+    FROM pg_hba_file_rules WHERE error IS NULL),
+  'clients', (SELECT coalesce(json_agg(client ORDER BY address, "user", database, name), '[]')
+    FROM (SELECT DISTINCT usename AS "user", host(client_addr) AS address, coalesce(datname, '') AS database,
+            CASE WHEN backend_type = 'walsender' THEN application_name ELSE '' END AS name,
+            backend_type = 'walsender' AS replication, ssl AS tls, client_dn IS NOT NULL AS certificate,
+            coalesce(rolpassword LIKE 'SCRAM-SHA-256$%', false) AS scram
+          FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) JOIN pg_authid ON pg_authid.oid = usesysid
+          WHERE client_addr IS NOT NULL AND backend_type IN ('client backend', 'walsender')) AS client)
+)
+"""
+
+# Each error as "FILE line NUMBER: what is wrong". A change that waits for a restart is none: pending_restart says
+# so; neither is a setting that is gone, which has no file.
+FILE_ERRORS = """
+(SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error
+   ORDER BY seqno), '[]')
+ FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied')
+"""
+RULE_ERRORS = """
+(SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY file_name, line_number), '[]')
+ FROM (SELECT file_name, line_number, error FROM pg_hba_file_rules
+       UNION ALL SELECT file_name, line_number, error FROM pg_ident_file_mappings) AS rules
+ WHERE error IS NOT NULL)
 """
 
 # A promoted server's control data shows the old timeline until its first checkpoint, so a primary's comes from
@@ -47,17 +79,15 @@ SELECT json_build_object(
   'locale', (SELECT datcollate FROM pg_database WHERE datname = 'template1'),
   'database_bytes', (SELECT sum(pg_database_size(oid)) FROM pg_database),
   'settings', (SELECT json_object_agg(name, json_build_object('value', setting, 'unit', unit, 'source', source,
-      'sourcefile', sourcefile, 'pending_restart', pending_restart) ORDER BY name)
+      'sourcefile', sourcefile, 'context', context, 'pending_restart', pending_restart) ORDER BY name)
+    -- A name with a dot belongs to a library, of which no catalogue says what a change of it needs.
     FROM pg_settings WHERE source NOT IN ('default', 'client', 'session', 'override') OR pending_restart
+      OR name LIKE '%.%'
       OR name IN ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
                   'max_locks_per_transaction', 'synchronous_standby_names', 'primary_conninfo', 'primary_slot_name')),
-  'file_errors', (SELECT coalesce(json_agg(json_build_object('file', sourcefile, 'line', sourceline, 'name', name,
-      'error', error) ORDER BY seqno), '[]')
-    -- A change that waits for a restart is no error here: pending_restart says so.
-    FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'),
+  'file_errors', @FILE_ERRORS@,
+  'rule_errors', @RULE_ERRORS@,
   'pending', @PENDING@,
-  'hba_errors', (SELECT coalesce(json_agg(json_build_object('file', file_name, 'line', line_number, 'error', error)
-      ORDER BY line_number), '[]') FROM pg_hba_file_rules WHERE error IS NOT NULL),
   'slots', (SELECT coalesce(json_object_agg(slot_name, json_build_object('active', active, 'wal_status', wal_status,
       'retained_bytes', CASE WHEN restart_lsn IS NOT NULL THEN pg_wal_lsn_diff(lsn, restart_lsn) END)
       ORDER BY slot_name), '{}') FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),
@@ -80,6 +110,10 @@ SELECT json_build_object(
     FROM pg_db_role_setting, unnest(setconfig) AS setting
     WHERE setting ~* '^synchronous_commit=' AND setting !~* '=(on|remote_apply|true|yes|1)$'),
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
-      'login', rolcanlogin) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
+      'login', rolcanlogin, 'groups', (SELECT coalesce(json_agg(DISTINCT roleid::regrole::text), '[]')
+        FROM pg_auth_members WHERE member = pg_roles.oid)) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
 ) FROM state, position
-""".replace("@PENDING@", PENDING)
+"""
+OBSERVE = (
+    OBSERVE.replace("@PENDING@", PENDING).replace("@FILE_ERRORS@", FILE_ERRORS).replace("@RULE_ERRORS@", RULE_ERRORS)
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import Cluster
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import RECORDERS, Cluster
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation, format_lsn
 
 SHUTDOWN_CHECKPOINT_BYTES = 8192
@@ -49,6 +49,12 @@ class Picture:
             unknown_hosts=tuple(name for name in cluster.databases if name not in members),
             trusted=frozenset(own | {cluster.adopt}) - {""},
         )
+
+    @property
+    def recorders(self) -> dict[str, Observation]:
+        """The observed members that keep the cluster's journal."""
+        keeping = {member.name for member in self.cluster.members if RECORDERS & member.duties}
+        return {name: seen for name, seen in self.members.items() if name in keeping}
 
     @property
     def holders(self) -> dict[str, Observation]:

@@ -11,6 +11,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 
 Json = Mapping[str, Any]
 DISTRIBUTION = "distribution"
+PROJECT = "pgdg"
 
 
 def key(seen: Json) -> str:
@@ -30,8 +31,34 @@ def refusals(cluster: Json, platforms: Mapping[str, Json], observed: Mapping[str
     found: list[str] = []
     for member in cluster["members"]:
         seen = observed.get(member["name"])
-        found += _of_member(cluster, member, key(seen), platforms) if seen else []
+        if seen:
+            found += _of_member(cluster, member, key(seen), platforms)
+            found += _of_project_key(member, seen, platforms.get(key(seen)))
     return found
+
+
+def lacks_project_key(member: Json, seen: Json) -> bool:
+    """Whether packages come from the PostgreSQL project, whose key is not on the host yet."""
+    return uses_project(member) and not seen.get("project_key")
+
+
+def uses_project(member: Json) -> bool:
+    """Whether a member's packages come from the PostgreSQL project."""
+    return bool(member["package_source"] == PROJECT and DATABASE in member["duties"])
+
+
+def _of_project_key(member: Json, seen: Json, platform: Json | None) -> Iterator[str]:
+    """Refuse a key that is not the project's, or not it alone, whenever it came to the host."""
+    found = seen.get("project_key")
+    if platform is None or not found or not uses_project(member):
+        return
+    expected = platform["pgdg_fingerprint"]
+    what = f"the key {found['fingerprint']}" if "fingerprint" in found else f"no single key ({found['error']})"
+    if found.get("fingerprint") != expected:
+        yield (
+            f"{member['name']}: {platform['pgdg_key']} holds {what}, where the PostgreSQL project's key "
+            f"{expected} has to be: find out who replaced it before you go on"
+        )
 
 
 def _of_member(cluster: Json, member: Json, found: str, platforms: Mapping[str, Json]) -> Iterator[str]:

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _journal
+from ansible_collections.steadfast.postgresql.plugins.module_utils._journal import sync_directory
+
 OWNER = "postgres"
 SOCKET_DIRECTORY = "/var/run/postgresql"
-STATE_DIRECTORY = Path("/var/lib/steadfast")
+STATE_DIRECTORY = _journal.FOLDER
 
-# No timeout ends a wait for a synchronous standby, so our own statements never start one.
-SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s"
+# No timeout ends a wait for a synchronous standby, so our own statements never start one. Messages that are compared
+# must not depend on the server's language.
+SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C"
 
 
 INSTANCE_ARGUMENTS: dict[str, Any] = {
@@ -68,6 +72,11 @@ class Instance:
         return f"postgresql@{self.version}-{self.cluster}.service"
 
     @property
+    def drop_ins(self) -> Path:
+        """The folder of what is added to that unit."""
+        return Path("/etc/systemd/system") / f"{self.unit}.d"
+
+    @property
     def label(self) -> str:
         """How messages and lists of changes call the instance."""
         return f"{self.version}/{self.cluster}"
@@ -81,6 +90,16 @@ class Instance:
     def marker(self) -> Path:
         """The file that names the system identifier of the instance that the collection made or adopted."""
         return self.state / "instance.json"
+
+    @property
+    def journal(self) -> Path:
+        """The file that tells what was done to the cluster."""
+        return self.state / _journal.NAME
+
+    @property
+    def synchronous_file(self) -> Path:
+        """The file of the synchronous set; the role replication's script writes it."""
+        return self.configuration / "conf.d" / "30-synchronous.conf"
 
 
 def owner_exists() -> bool:
@@ -207,15 +226,6 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
         os.fsync(stream.fileno())
     candidate.replace(path)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename within a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_marker(instance: Instance, system_identifier: str) -> None:

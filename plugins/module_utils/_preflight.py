@@ -194,6 +194,8 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
                 "zone": member.get(ZONE),
                 "address": member.get(_member.ADDRESS),
                 "parameters": dict(member.get("postgresql_server_parameters")),
+                "hba_rules": list(member.get("postgresql_server_hba_rules")),
+                "preload_libraries": list(member.get("postgresql_server_preload_libraries")),
                 "memory": member.get("postgresql_server_memory"),
                 "storage": member.get("postgresql_server_storage"),
                 "workload": member.get("postgresql_server_workload"),

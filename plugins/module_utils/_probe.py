@@ -16,7 +16,11 @@ from dataclasses import dataclass
 LIMIT = 5.0  # seconds for each answer
 PROTOCOL_3 = 196608
 SSL_REQUEST = 80877103
-NOT_AUTHORISED = "28000"  # invalid_authorization_specification: no rule of pg_hba.conf lets the client in
+# The words of a refusal may be in any language, and its code alone stands for other refusals as well (no such role, the
+# method ident). The place in the server's source is that where it has found that no rule of pg_hba.conf lets the client
+# in: of a client without TLS only such a refusal is about the missing encryption.
+NOT_AUTHORISED = "28000"
+NO_RULE = "ClientAuthentication"
 ALERT, FATAL, PROTOCOL_VERSION = 21, 2, 70  # RFC 8446, section 6
 TLS_1_1 = b"\x03\x02"
 
@@ -47,7 +51,9 @@ def plaintext(address: str, port: int) -> Answer:
         return Answer(False, "it goes on without TLS")
     fields = _error_fields(content)
     words = f"{fields.get('C')}: {fields.get('M')}"
-    return Answer(fields.get("C") == NOT_AUTHORISED, words)
+    if (fields.get("C"), fields.get("R")) == (NOT_AUTHORISED, NO_RULE):
+        return Answer(True, words)
+    return Answer(False, f"it refuses something else, {words}")
 
 
 def old_tls(address: str, port: int) -> Answer:
@@ -67,9 +73,9 @@ def old_tls(address: str, port: int) -> Answer:
 
 
 def current_tls(address: str, port: int, name: str, ca_file: str) -> Answer:
-    """Shake hands as a careful client does; without it the two refusals above could be those of a broken port."""
+    """Shake hands as libpq does with verify-full; without it the refusals above could be those of a broken port."""
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = _as_libpq(ca_file)
         with socket.create_connection((address, port), LIMIT) as connection:
             if not _accepts_tls(connection):
                 return Answer(False, "it does not speak TLS")
@@ -77,6 +83,16 @@ def current_tls(address: str, port: int, name: str, ca_file: str) -> Answer:
                 return Answer(True, str(secured.version()))
     except OSError as error:
         return Answer(False, str(error))
+
+
+def _as_libpq(ca_file: str) -> ssl.SSLContext:
+    """Return what judges a certificate as the clients do.
+
+    Python's own default context is stricter from 3.13 on: it refuses certificates of users' own CAs, which libpq takes.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+    return context
 
 
 def _accepts_tls(connection: socket.socket) -> bool:

@@ -85,6 +85,15 @@ def plan(host: str, hosts: Mapping[str, Running], databases: list[str], primary:
     return _plan_standby(own, hosts, databases, primary, allowed)
 
 
+def order(hosts: Mapping[str, Running], databases: list[str], primary: str | None, allowed: bool) -> list[str]:
+    """Return which hosts restart, one after the other; the arguments are those of plan.
+
+    Among the standbys the order is that of databases.
+    """
+    phases = {host: plan(host, hosts, databases, primary, allowed).phase for host in databases}
+    return [host for phase in (STANDBY, PRIMARY, AFTER_PRIMARY) for host in databases if phases[host] == phase]
+
+
 def _plan_primary(hosts: Mapping[str, Running], databases: list[str], primary: str, allowed: bool) -> Plan:
     if not allowed:
         return Plan(HELD, reason="postgresql_server_restart is false")

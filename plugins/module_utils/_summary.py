@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, is_ip, member_name
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
+from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
+from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import PROBE_ADVICE, Outcome
 
 Json = Mapping[str, Any]
 HEADINGS = ("host", "role", "place", "server", "timeline", "lag", "stream")
@@ -28,31 +29,33 @@ def changes(by_host: Mapping[str, Sequence[Json]], predicted: bool) -> list[str]
 
 
 def screen(
-    picture: Picture, members: Sequence[Json], findings: Sequence[Finding], version: str, client: Mapping[str, str]
+    outcome: Outcome, members: Sequence[Json], findings: Sequence[Finding], version: str, client: Mapping[str, str]
 ) -> list[str]:
-    """Return the topology as a table, the connection string, what was left, and the findings.
+    """Return the topology as a table, the connection string, what was tried and left, and the findings.
 
     Args:
-        picture: what was seen.
+        outcome: what was seen.
         members: the members with their addresses.
         findings: what the operator should know, the worst first.
         version: major version.
         client: keywords of the connection string that name a user and the CA's file on the controller.
     """
-    head = f"PostgreSQL {version}, cluster {picture.cluster}, durability {picture.durability}"
-    lines = [head, "", *topology(picture, members)]
-    if picture.server(picture.primary):
+    head = f"PostgreSQL {version}, cluster {outcome.cluster}, durability {outcome.durability}"
+    lines = [head, "", *topology(outcome, members)]
+    if outcome.server(outcome.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
-    if picture.left:
-        lines += ["", "Left as it is:", *(f"  {what}" for what in picture.left)]
+    if outcome.probes:
+        lines += ["", "Tried:", *_probes(outcome.probes)]
+    if outcome.left:
+        lines += ["", "Left as it is:", *(f"  {what}" for what in outcome.left)]
     lines += ["", *_findings(findings)]
     return lines
 
 
-def topology(picture: Picture, members: Sequence[Json]) -> list[str]:
+def topology(outcome: Outcome, members: Sequence[Json]) -> list[str]:
     """Return who is who, as a table."""
-    return _table([HEADINGS, *(_row(picture, member) for member in members)])
+    return _table([HEADINGS, *(_row(outcome, member) for member in members)])
 
 
 def conninfo(members: Sequence[Json], client: Mapping[str, str]) -> str:
@@ -72,17 +75,17 @@ def conninfo(members: Sequence[Json], client: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in keywords.items())
 
 
-def _row(picture: Picture, member: Json) -> tuple[str, ...]:
+def _row(outcome: Outcome, member: Json) -> tuple[str, ...]:
     name = member["name"]
     place = " ".join(filter(None, (member["region"], member["zone"])))
     if DATABASE not in member["duties"]:
         return (name, ", ".join(member["duties"]), place, "", "", "", "")
-    server = picture.server(name)
+    server = outcome.server(name)
     if server is None:
-        return (name, _role(picture, name), place, "unknown" if name not in picture.seen else "down", "", "", "")
-    stream = (picture.server(picture.primary) or {}).get("replication", {}).get(member_name(name))
+        return (name, _role(outcome, name), place, "unknown" if name not in outcome.seen else "down", "", "", "")
+    stream = (outcome.server(outcome.primary) or {}).get("replication", {}).get(member_name(name))
     state = "takes writes" if not server["in_recovery"] else "replays"
-    return (name, _role(picture, name), place, state, str(server["timeline"]), *_stream(stream))
+    return (name, _role(outcome, name), place, state, str(server["timeline"]), *_stream(stream))
 
 
 def _stream(stream: Json | None) -> tuple[str, str]:
@@ -95,13 +98,23 @@ def _stream(stream: Json | None) -> tuple[str, str]:
     )
 
 
-def _role(picture: Picture, name: str) -> str:
-    if name == picture.primary:
+def _role(outcome: Outcome, name: str) -> str:
+    if name == outcome.primary:
         return "primary"
-    stream = (picture.server(picture.primary) or {}).get("replication", {}).get(member_name(name))
+    stream = (outcome.server(outcome.primary) or {}).get("replication", {}).get(member_name(name))
     if stream and stream["sync_state"] in {"sync", "quorum"}:
         return "synchronous standby"
     return "asynchronous standby" if stream else "standby"
+
+
+def _probes(probes: Sequence[Json]) -> Iterator[str]:
+    """Say of each probe against which hosts, from which, and how often it passed."""
+    for name in dict.fromkeys(probe["probe"] for probe in probes):
+        answers = [probe for probe in probes if probe["probe"] == name]
+        passed = sum(answer["passed"] for answer in answers)
+        targets, sources = (listed(sorted({answer[key] for answer in answers})) for key in ("target", "source"))
+        origin = "" if name in PROBE_ADVICE else f", from {sources}"
+        yield f"  {name}: {passed} of {len(answers)} passed, on {targets}{origin}"
 
 
 def _findings(findings: Sequence[Finding]) -> list[str]:
@@ -114,7 +127,7 @@ def _findings(findings: Sequence[Finding]) -> list[str]:
 
 def line(finding: Finding) -> str:
     """Write a finding in one line."""
-    return f"{finding.severity}: {finding.text} {finding.advice}".rstrip()
+    return " ".join(f"{finding.severity}: {finding.text} {finding.advice}".split())
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -80,7 +80,8 @@ class Decision:
     def acts(self) -> bool:
         """Whether anything is to be changed."""
         acted_on = any(host.action != NONE for host in self.hosts.values())
-        return acted_on or bool(self.slots.create or self.slots.drop) or self.synchronous.changed
+        records = self.synchronous.changed or bool(self.synchronous.behind)
+        return acted_on or bool(self.slots.create or self.slots.drop) or records
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and dictionaries, with `acts`."""

@@ -46,7 +46,6 @@ class Inputs:
         wal_disk_bytes: Size of the file system of pg_wal; the same number when it is the same file system.
         wal_on_data_disk: Whether pg_wal shares the file system of the data.
         database_hosts: Database hosts of the cluster, this one included.
-        remote_standby: Whether this host or one that it streams with is in another region.
         max_connections: What the user wants; None for the default.
         cluster_floor: What `cluster_values` says of the whole cluster: nothing here is lower.
     """
@@ -60,7 +59,6 @@ class Inputs:
     wal_disk_bytes: int
     wal_on_data_disk: bool = True
     database_hosts: int = 1
-    remote_standby: bool = False
     max_connections: int | None = None
     cluster_floor: Mapping[str, int] = field(default_factory=dict)
 
@@ -268,14 +266,13 @@ def _wal(inputs: Inputs) -> dict[str, Tuned]:
 
 
 def _replication(inputs: Inputs) -> dict[str, Tuned]:
-    timeout = "30s" if inputs.remote_standby else "6s"
-    reason = "a peer in another region" if inputs.remote_standby else "a frozen peer is noticed within seconds"
+    timeout = Tuned("6s", "a frozen peer is noticed within seconds")
     return {
         "max_replication_slots": Tuned(
             str(_senders(inputs)), "one for each standby, and some to spare: more need a restart"
         ),
-        "wal_sender_timeout": Tuned(timeout, reason),
-        "wal_receiver_timeout": Tuned(timeout, reason),
+        "wal_sender_timeout": timeout,
+        "wal_receiver_timeout": timeout,
     }
 
 

@@ -8,9 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters
-from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ASYNCHRONOUS, member_name
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force, _parameters
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
+    ERROR,
+    INFO,
+    WARNING,
+    Finding,
+    failed_before,
+    not_observed,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
+    ADMINISTRATOR_GROUPS,
+    ASYNCHRONOUS,
+    member_name,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import identifier
 from ansible_collections.steadfast.postgresql.plugins.module_utils._settings import NO_ARCHIVE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import NONE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision
@@ -20,6 +33,7 @@ Json = Mapping[str, Any]
 # pg_settings shows these as they are on the connection that asks: over the local socket, with options of ours.
 OF_A_CONNECTION = {
     "application_name",
+    "lc_messages",
     "lock_timeout",
     "statement_timeout",
     "synchronous_commit",
@@ -28,14 +42,22 @@ OF_A_CONNECTION = {
     "tcp_keepalives_interval",
     "tcp_user_timeout",
 }
+# So archive_command shows while archive_mode, which is judged by itself, is off.
+NO_COMMAND = "(disabled)"
 DAY = 86400
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
+CONNECTION_ADVICE = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+PROBE_ADVICE = {
+    "write": "The server's log there says why.",
+    "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
+}
+BACKEND_OOM_SCORE = 0  # what the file environment of the instance gives to every child of the server
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
 
 
 @dataclass(frozen=True)
-class Picture:
+class Outcome:
     """What was decided and what was then seen.
 
     Attributes:
@@ -48,7 +70,9 @@ class Picture:
         held: why a host's restart was held back, by host.
         left: what the run did not touch because something is not known.
         shortages: hosts whose memory is too small for their connections, with what would fit.
-        probes: answers to connection probes: source, target, probe, passed, words.
+        administrators: names of postgresql_administrators.
+        failed: hosts that were observed when the run began, and failed since.
+        probes: answers to probes: source, target, probe, passed, words.
         now: epoch seconds.
     """
 
@@ -61,6 +85,8 @@ class Picture:
     held: Mapping[str, str] = field(default_factory=dict)
     left: Sequence[str] = ()
     shortages: Mapping[str, str] = field(default_factory=dict)
+    administrators: Sequence[str] = ()
+    failed: Sequence[str] = ()
     probes: Sequence[Json] = ()
     now: float = 0.0
 
@@ -69,25 +95,32 @@ class Picture:
         return (self.seen.get(host or "") or {}).get("server")
 
 
-def verify(picture: Picture, decision: Decision) -> list[Finding]:
+def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     """Return all findings, the worst first.
 
     Args:
-        picture: what was seen.
+        outcome: what was seen.
         decision: what the topology makes of it; a converged cluster leaves it nothing to do.
     """
-    found = [*decision.findings, *_undone(decision)]
-    for host in picture.databases:
-        found += _host(picture, host)
-    found += _primary(picture)
-    found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in picture.shortages.items()]
-    found += _probes(picture)
+    found = [*(_of_decision(outcome, finding) for finding in decision.findings), *_undone(decision)]
+    for host in outcome.databases:
+        found += _host(outcome, host)
+    found += _unprotected(outcome)
+    found += _primary(outcome)
+    found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
+    found += _probes(outcome)
     order = {ERROR: 0, WARNING: 1, INFO: 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 
 
-def _host(picture: Picture, host: str) -> Iterator[Finding]:
-    seen = picture.seen.get(host)
+def _of_decision(outcome: Outcome, finding: Finding) -> Finding:
+    """Put right what a decision says of a host that failed meanwhile: it was reached."""
+    name = finding.host
+    return failed_before(name) if name in outcome.failed and finding == not_observed(name) else finding
+
+
+def _host(outcome: Outcome, host: str) -> Iterator[Finding]:
+    seen = outcome.seen.get(host)
     if seen is None:
         return  # the topology's findings name it
     yield from _disks(host, seen)
@@ -99,11 +132,13 @@ def _host(picture: Picture, host: str) -> Iterator[Finding]:
         text = f"No server answers on {host}: {why}."
         yield Finding(ERROR, host, text, f"Look at systemctl status and the server's log on {host}.")
         return
-    yield from _files(host, server)
-    yield from _settings(picture, host, server)
-    yield from _certificate(picture, host, seen)
-    if host != picture.primary:
-        yield from _standby(picture, host, server)
+    yield from _files(host, server, seen["stale"])
+    yield from _service(host, seen["unit"])
+    yield from _settings(outcome, host, server)
+    yield from _waiting(outcome, host, server)
+    yield from _certificate(outcome, host, seen)
+    if host != outcome.primary:
+        yield from _standby(outcome, host, server)
 
 
 def _disks(host: str, seen: Json) -> Iterator[Finding]:
@@ -115,23 +150,67 @@ def _disks(host: str, seen: Json) -> Iterator[Finding]:
             yield Finding(severity, host, text, "Make room, or enlarge it.")
 
 
-def _files(host: str, server: Json) -> Iterator[Finding]:
-    for error in [*server["file_errors"], *server["hba_errors"]]:
-        text = f"{host} has a bad line in its configuration: {error['file']} line {error['line']}: {error['error']}."
+def _files(host: str, server: Json, stale: Sequence[str]) -> Iterator[Finding]:
+    for error in [*server["file_errors"], *server["rule_errors"]]:
+        text = f"{host} has a bad line in its configuration: {error}."
         yield Finding(ERROR, host, text, "The server would not start with it: correct it, or run site.")
+    if stale:
+        text = f"The server on {host} has not read what changed since its last load: {', '.join(stale)}."
+        yield Finding(ERROR, host, text, "Run site, which makes it read them.")
 
 
-def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
-    running, version = server["settings"], server["version"].split(".")[0]
-    for name, wanted in picture.wanted.get(host, {}).items():
-        found = running.get(name) or _by_default(name, version)
+def _service(host: str, unit: Json) -> Iterator[Finding]:
+    if unit["needs_daemon_reload"]:
+        text = f"systemd on {host} works with a former version of the server's unit."
+        yield Finding(ERROR, host, text, "Run site, which makes it read the unit again.")
+    if not unit["enabled"]:
+        text = f"The server on {host} does not start with the host: its service is not enabled."
+        yield Finding(ERROR, host, text, "Unmask its service there, then run site." if unit["masked"] else "Run site.")
+    yield from _oom(host, unit.get("oom"))
+
+
+def _oom(host: str, oom: Json | None) -> Iterator[Finding]:
+    """Judge what the kernel ends first when memory runs out: a backend, not the server."""
+    if oom is None:
+        return
+    if oom["server"] != oom["unit"] and (oom["may_protect"] or oom["unit"] > oom["server"]):
+        text = f"The server on {host} runs with the OOM score adjustment {oom['server']}, its unit says {oom['unit']}."
+        yield Finding(WARNING, host, text, f"It was started before that changed: {_by_hand(host)}")
+    if oom["child"] not in {None, BACKEND_OOM_SCORE}:
+        text = (
+            f"What the server on {host} starts has the OOM score adjustment {oom['child']}, not {BACKEND_OOM_SCORE}, "
+            "so one session that takes all memory can end it all."
+        )
+        yield Finding(WARNING, host, text, f"The file environment beside its configuration says so: {_by_hand(host)}")
+
+
+def _by_hand(host: str) -> str:
+    return f"restart the service on {host} when it suits."
+
+
+def _unprotected(outcome: Outcome) -> Iterator[Finding]:
+    """Name the hosts, containers as a rule, that may not protect any of their services."""
+    scores = {host: outcome.seen.get(host, {}).get("unit", {}).get("oom") for host in outcome.databases}
+    hosts = [host for host, oom in scores.items() if oom and not oom["may_protect"] and oom["unit"] < oom["server"]]
+    if hosts:
+        text = f"The kernel does not let {listed(hosts)} protect the server from the OOM killer."
+        advice = "Where memory runs out, all sessions can end; give such a container the capability SYS_RESOURCE."
+        yield Finding(INFO, "", text, advice)
+
+
+def _settings(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
+    version = server["version"].split(".")[0]
+    for name, wanted in outcome.wanted.get(host, {}).items():
+        found = _in_force.running(server, name, version)
         if found is None or name in OF_A_CONNECTION:
             continue
-        value = with_unit(found)
+        value = _in_force.with_unit(found)
+        if value == NO_COMMAND:
+            continue
         if _parameters.same_value(name, wanted, value, version):
             continue
         if found["pending_restart"]:
-            why = picture.held.get(host, "postgresql_server_restart is false")
+            why = outcome.held.get(host, "postgresql_server_restart is false")
             text = f"{host} runs with {name} {value}, and {wanted} waits for a restart ({why})."
             yield Finding(WARNING, host, text, "Run site with -e postgresql_server_restart=true when it suits.")
         else:
@@ -140,33 +219,22 @@ def _settings(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
             yield Finding(ERROR, host, text, "Remove what overrides it, then run site.")
 
 
-def _by_default(name: str, version: str) -> Json | None:
-    """Return what a server runs with that was not seen: an observation leaves out what no file sets.
-
-    It leaves out the parameters of a library that is not loaded as well, so these are not judged.
-    """
-    known = None if "." in name else _parameters.catalogue(version).get(name)
-    if known is None:
-        return None
-    unsaid = {"source": "default", "sourcefile": None, "pending_restart": False}
-    return {"value": known.default, "unit": known.unit, **unsaid}
+def _waiting(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
+    """Say what waits for a restart besides the settings that are wanted: one that is wanted no more, or a file."""
+    wanted = outcome.wanted.get(host, {})
+    for name, item in server["pending"].items():
+        if name not in wanted:
+            why = outcome.held.get(host, "postgresql_server_restart is false")
+            text = f"{host} runs with {name} {item['running']}, and {item['configured']} waits for a restart ({why})."
+            yield Finding(WARNING, host, text, "Run site with -e postgresql_server_restart=true when it suits.")
 
 
-def with_unit(found: Json) -> str:
-    """Write a value of pg_settings, which counts in its unit (8kB, ms), as a setting with that unit."""
-    value, unit = str(found["value"]), found["unit"]
-    if not unit or float(value) <= 0:
-        return value
-    factor = unit.rstrip("kMGTBmsinhd")
-    return f"{int(value) * int(factor)}{unit[len(factor) :]}" if factor else f"{value}{unit}"
-
-
-def _certificate(picture: Picture, host: str, seen: Json) -> Iterator[Finding]:
+def _certificate(outcome: Outcome, host: str, seen: Json) -> Iterator[Finding]:
     certificate = seen.get("certificates")
     if not certificate:
         yield Finding(ERROR, host, f"{host} has no certificate.", "Run site.")
         return
-    days = (certificate["not_after"] - picture.now) / DAY
+    days = (certificate["not_after"] - outcome.now) / DAY
     if days < EXPIRY_WARNING_DAYS:
         text = f"The certificate of {host} {f'expires in {days:.0f} days' if days > 0 else 'has expired'}."
         yield Finding(WARNING if days > 0 else ERROR, host, text, "Run site, which renews it, or replace your own one.")
@@ -174,44 +242,56 @@ def _certificate(picture: Picture, host: str, seen: Json) -> Iterator[Finding]:
         yield Finding(ERROR, host, f"The certificate of {host} does not fit its key or its CA.", "Run site.")
 
 
-def _standby(picture: Picture, host: str, server: Json) -> Iterator[Finding]:
-    primary = picture.server(picture.primary)
+def _standby(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
+    primary = outcome.server(outcome.primary)
     if primary is None:
         return
     member = member_name(host)
     stream = primary["replication"].get(member)
     if stream is None or stream["state"] != "streaming":
         state = stream["state"] if stream else "not connected"
-        text = f"{host} does not stream from {picture.primary}: {state}."
+        text = f"{host} does not stream from {outcome.primary}: {state}."
         yield Finding(ERROR, host, text, f"The server's log on {host} says what its WAL receiver meets.")
         return
     if not str(stream["tls"] or "").startswith("TLS"):
-        yield Finding(ERROR, host, f"{host} streams from {picture.primary} without TLS.", "Run site.")
+        yield Finding(ERROR, host, f"{host} streams from {outcome.primary} without TLS.", "Run site.")
     if server["timeline"] != primary["timeline"]:
-        text = f"{host} is on timeline {server['timeline']}, and {picture.primary} on {primary['timeline']}."
+        text = f"{host} is on timeline {server['timeline']}, and {outcome.primary} on {primary['timeline']}."
         yield Finding(ERROR, host, text, f"If it does not follow within a minute, run rejoin_standby for {host}.")
     if int(stream["lag_bytes"] or 0) > LAG_WARNING_BYTES:
-        text = f"{host} is {int(stream['lag_bytes']) >> 20} MiB behind {picture.primary}."
+        text = f"{host} is {int(stream['lag_bytes']) >> 20} MiB behind {outcome.primary}."
         yield Finding(WARNING, host, text, "Look at its load and at the network between them.")
     slot = primary["slots"].get(member)
     if slot is None or not slot["active"]:
-        yield Finding(ERROR, host, f"{host} streams without its slot on {picture.primary}.", "Run site.")
+        yield Finding(ERROR, host, f"{host} streams without its slot on {outcome.primary}.", "Run site.")
 
 
-def _primary(picture: Picture) -> Iterator[Finding]:
-    host, server = picture.primary, picture.server(picture.primary)
+def _primary(outcome: Outcome) -> Iterator[Finding]:
+    host, server = outcome.primary, outcome.server(outcome.primary)
     if host is None or server is None:
         return  # the topology's findings say so
-    if picture.durability != ASYNCHRONOUS:
+    if outcome.durability != ASYNCHRONOUS:
         for setting in server["weak_commits"]:
             text = f"Commits of {setting} wait for no standby, so they can be lost with {host}."
             yield Finding(ERROR, host, text, "Reset synchronous_commit there (ALTER ROLE or ALTER DATABASE ... RESET).")
+    yield from _former_administrators(outcome, host, server)
     yield from _archive(host, server)
+
+
+def _former_administrators(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
+    """Name the logins with an administrator's rights that the inventory does not name (any more)."""
+    for name, role in server["roles"].items():
+        has_rights = set(ADMINISTRATOR_GROUPS) <= set(role["groups"])
+        if has_rights and role["login"] and not role["superuser"] and name not in outcome.administrators:
+            quoted = identifier(name)
+            text = f"The role {quoted} is an administrator who is not in postgresql_administrators, and may log in."
+            advice = f"Name it there, or run on {host}: ALTER ROLE {quoted} NOLOGIN PASSWORD NULL;"
+            yield Finding(WARNING, host, text, f"{advice} it is dropped only by hand: DROP ROLE {quoted};")
 
 
 def _archive(host: str, server: Json) -> Iterator[Finding]:
     command = server["settings"].get("archive_command", {}).get("value", "")
-    if command == NO_ARCHIVE:
+    if command in {NO_ARCHIVE, NO_COMMAND}:
         text = f"There is no archive of {host}'s WAL: no moment of the past can be restored."
         yield Finding(WARNING, host, text, "Back the cluster up before it holds anything of value.")
         return
@@ -230,15 +310,25 @@ def _undone(decision: Decision) -> Iterator[Finding]:
     if decision.slots.create:
         text = f"{decision.primary} lacks slots: {', '.join(decision.slots.create)}."
         yield Finding(ERROR, str(decision.primary), text, "Run site.")
+    for name, slots in decision.slots.drop.items():
+        # One that is made again is lacking, which is said already.
+        if left := [slot for slot in slots if name != decision.primary or slot not in decision.slots.create]:
+            text = f"{name} has slots that keep WAL for nobody: {', '.join(left)}."
+            yield Finding(WARNING, name, text, "Run site, which drops them.")
     if decision.synchronous.changed:
         wanted = decision.synchronous.wanted or "empty"
         text = f"The synchronous set of {decision.primary} is to become {wanted}."
         yield Finding(WARNING, str(decision.primary), text, "Run site.")
 
 
-def _probes(picture: Picture) -> Iterator[Finding]:
-    for probe in picture.probes:
+def _probes(outcome: Outcome) -> Iterator[Finding]:
+    sources: dict[tuple[str, str, str], list[str]] = {}
+    for probe in outcome.probes:
         if not probe["passed"]:
-            text = f"{probe['target']} fails the probe {probe['probe']} from {probe['source']}: {probe['words']}."
-            advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
-            yield Finding(ERROR, probe["target"], text, advice)
+            sources.setdefault((probe["target"], probe["probe"], probe["words"]), []).append(probe["source"])
+    for (host, name, words), hosts in sources.items():
+        text = {
+            "write": f"{host} did not take a write: {words}.",
+            "replay": f"A write on {outcome.primary} did not arrive on {host}: {words}.",
+        }.get(name, f"{host} fails the probe {name} from {listed(hosts)}: {words}.")
+        yield Finding(ERROR, host, text, PROBE_ADVICE.get(name, CONNECTION_ADVICE))

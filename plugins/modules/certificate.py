@@ -166,10 +166,10 @@ changes:
   elements: dict
   contains:
     kind:
-      description: Always V(certificate).
+      description: V(certificate), or V(group) for the one that may read the key.
       type: str
     name:
-      description: Path of the file on the host.
+      description: Path of the file on the host, or name of the group.
       type: str
     from:
       description: What the file held, in words.
@@ -189,6 +189,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _certificate_facts, _certificate_files
 from ansible_collections.steadfast.postgresql.plugins.module_utils._certificate_files import FileError, Place, Wish
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError
 
 FILES = {
     "key": _certificate_facts.KEY,
@@ -253,12 +254,14 @@ def main() -> None:
     try:
         if not module.check_mode:
             _certificate_files.clean(place)
+        changes = _certificate_files.make_group(place, predict=module.check_mode)
         if given["step"] == "request":
-            changes, request = _certificate_files.request(place, given["common_name"], predict=module.check_mode)
+            made, request = _certificate_files.request(place, given["common_name"], predict=module.check_mode)
+            changes += made
         else:
             wanted = wishes(given["contents"], given["descriptions"])
-            changes = _certificate_files.install(place, wanted, predict=module.check_mode)
-    except (FileError, OSError) as error:
+            changes += _certificate_files.install(place, wanted, predict=module.check_mode)
+    except (CommandError, FileError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), changes=changes, request=request)
 

@@ -14,13 +14,18 @@ options:
   operation:
     description:
       - C(bootstrap) makes a new cluster, C(clone) copies the primary, C(adopt) records an existing cluster as ours.
-      - C(start), C(reload) and C(restart) act on the service and wait until it answers.
+      - C(start), C(reload) and C(restart) act on the service and wait until it answers. A server that does not come up
+        is started again with the files that M(steadfast.postgresql.managed_files) kept for that, and the operation
+        fails. C(take_back) puts these back where the server still runs with them.
+      - C(watch) runs or ends the timer that watches over the synchronous standby.
       - C(accounts), C(slots) and C(synchronous) act on the primary.
-      - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one.
+      - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one. Neither
+        fails, because what went wrong is for the verification to judge, together with everything else.
     type: str
     required: true
     choices:
-      [bootstrap, clone, adopt, start, reload, restart, accounts, slots, synchronous, write_probe, await_replay]
+      [bootstrap, clone, adopt, start, reload, restart, take_back, watch, accounts, slots, synchronous, write_probe,
+        await_replay]
   locale:
     description: For O(operation=bootstrap), the locale of the template databases.
     type: str
@@ -33,6 +38,11 @@ options:
   system_identifier:
     description: For O(operation=adopt), the system identifier of the existing cluster.
     type: str
+  consequences:
+    description: For O(operation=adopt), what it changes for the users of the cluster; they join the list of changes.
+    type: list
+    elements: dict
+    default: []
   conninfo:
     description: For O(operation=clone), how to reach the primary; it holds no secret.
     type: str
@@ -47,6 +57,10 @@ options:
     description: For O(operation=restart) of a standby, the primary's values that it has to have replayed first.
     type: dict
     default: {}
+  wanted:
+    description: For O(operation=watch), whether the timer is to run.
+    type: bool
+    default: true
   lsn:
     description: For O(operation=await_replay), the position in the WAL to wait for.
     type: str
@@ -95,6 +109,11 @@ options:
     type: list
     elements: str
     default: []
+  expect:
+    description:
+      - For O(operation=synchronous), the value of the set that the decision was made upon. When another one is in force
+        nothing is changed and the module fails.
+    type: str
   wait:
     description: For O(operation=synchronous), seconds to wait for all candidates to stream.
     type: float
@@ -128,22 +147,26 @@ changes:
   type: list
   elements: dict
 pending:
-  description: After a reload, the settings that wait for a restart, with running and configured value.
+  description: After a reload, what waits for a restart (settings, files of the service), running and configured.
   returned: when O(operation=reload)
   type: dict
 finished:
   description: Whether the clone is complete.
   returned: when O(operation=clone)
   type: bool
-members:
-  description: Who is in the synchronous set after a change of it.
+in_force:
+  description: Who is in the synchronous set now, in C(to), with time, timeline and LSN, as the journal has it.
   returned: when O(operation=synchronous)
-  type: list
-  elements: str
+  type: dict
 lsn:
-  description: Where the write ended in the WAL.
+  description: Where the write ended in the WAL; empty where it failed.
   returned: when O(operation=write_probe)
   type: str
+probes:
+  description: Whether the write was taken, or arrived, and the words for it.
+  returned: when O(operation=write_probe) or O(operation=await_replay)
+  type: list
+  elements: dict
 bytes:
   description: How much of the clone has arrived.
   returned: when O(operation=clone)
@@ -151,12 +174,14 @@ bytes:
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _instance_make,
     _instance_objects,
+    _instance_probe,
     _instance_service,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -165,7 +190,6 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     Instance,
     change,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Given = dict[str, Any]
 Result = dict[str, Any]
@@ -175,10 +199,12 @@ ARGUMENTS: dict[str, Any] = {
     "locale": {"type": "str", "default": "C.UTF-8"},
     "locale_provider": {"type": "str", "choices": ["libc", "icu"], "default": "libc"},
     "system_identifier": {"type": "str"},
+    "consequences": {"type": "list", "elements": "dict", "default": []},
     "conninfo": {"type": "str"},
     "slot": {"type": "str"},
     "patience": {"type": "float", "default": 20},
     "standby_needs": {"type": "dict", "default": {}},
+    "wanted": {"type": "bool", "default": True},
     "lsn": {"type": "str"},
     "limit": {"type": "float", "default": 300},
     "administrators": {
@@ -196,6 +222,7 @@ ARGUMENTS: dict[str, Any] = {
     "drop": {"type": "list", "elements": "str", "default": []},
     "keep": {"type": "list", "elements": "str", "default": []},
     "enter": {"type": "list", "elements": "str", "default": []},
+    "expect": {"type": "str"},
     "wait": {"type": "float", "default": 60},
 }
 
@@ -217,15 +244,21 @@ def reload(instance: Instance, given: Given, check_mode: bool) -> Result:
 
 def synchronous(instance: Instance, given: Given, check_mode: bool) -> Result:
     """Set the synchronous standbys."""
-    changes = _instance_objects.synchronous(instance, given["keep"], given["enter"], given["wait"], check_mode)
-    members = [sorted(StandbyNames.parse(made["to"].replace("empty", "")).names) for made in changes]
-    return {"changes": changes, "members": members[0] if members else []}
+    plan = _instance_objects.SetPlan(given["keep"], given["enter"], given["expect"], given["wait"])
+    changes, in_force = _instance_objects.synchronous(instance, plan, check_mode)
+    return {"changes": changes, "in_force": in_force}
+
+
+def write_probe(instance: Instance, _given: Given, check_mode: bool) -> Result:
+    """Write on the primary."""
+    answer, lsn = _instance_probe.write(instance, check_mode)
+    return {"changes": [], "probes": [{"probe": "write", **asdict(answer)}], "lsn": lsn}
 
 
 def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:
     """Wait for a write on a standby."""
-    _instance_objects.await_replay(instance, given["lsn"], given["limit"])
-    return {"changes": []}
+    answer = _instance_probe.replay(instance, given["lsn"], given["limit"])
+    return {"changes": [], "probes": [{"probe": "replay", **asdict(answer)}]}
 
 
 OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
@@ -234,7 +267,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     },
     "clone": clone,
     "adopt": lambda instance, given, check_mode: {
-        "changes": _instance_make.adopt(instance, given["system_identifier"], check_mode)
+        "changes": _instance_make.adopt(instance, given["system_identifier"], given["consequences"], check_mode)
     },
     "start": lambda instance, given, check_mode: {
         "changes": _instance_service.start(instance, given["limit"], check_mode)
@@ -243,6 +276,12 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "restart": lambda instance, given, check_mode: {
         "changes": _instance_service.restart(instance, given["standby_needs"], given["limit"], check_mode)
     },
+    "take_back": lambda instance, given, check_mode: {
+        "changes": _instance_service.take_back(instance, given["limit"], check_mode)
+    },
+    "watch": lambda instance, given, check_mode: {
+        "changes": _instance_service.watch(instance, given["wanted"], check_mode)
+    },
     "accounts": lambda instance, given, check_mode: {
         "changes": _instance_objects.accounts(instance, given["administrators"], given["replication"], check_mode)
     },
@@ -250,10 +289,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
         "changes": _instance_objects.slots(instance, given["create"], given["drop"], check_mode)
     },
     "synchronous": synchronous,
-    "write_probe": lambda instance, _given, _check_mode: {
-        "changes": [],
-        "lsn": _instance_objects.write_probe(instance),
-    },
+    "write_probe": write_probe,
     "await_replay": await_replay,
 }
 

@@ -8,7 +8,7 @@ short_description: Read everything about a host's PostgreSQL instance without ch
 version_added: 0.1.0
 description:
   - One run reads the host (hardware, packages, disks, clock), the instance's files and control data, its systemd unit,
-    its certificates and what the running server says about itself.
+    its certificates, its journal and what the running server says about itself.
   - It works on a host where nothing is installed yet, and runs as root.
 options:
   certificates_directory:
@@ -55,6 +55,9 @@ instance:
     packages:
       description: Installed packages of the platform with their versions.
       type: dict
+    project_key:
+      description: C(fingerprint) of the key that the PostgreSQL project's package source is signed by, or C(error).
+      type: dict
     data:
       description: The data directory, its state (V(absent), V(empty), V(cluster), V(foreign)), its settings.
       type: dict
@@ -63,6 +66,9 @@ instance:
       type: dict
     control:
       description: The control data.
+      type: dict
+    libraries:
+      description: Folder and names of the libraries that the server can load; null before its packages are there.
       type: dict
     unit:
       description: State of the instance's systemd unit.
@@ -73,11 +79,20 @@ instance:
     server_error:
       description: Why the server did not answer.
       type: str
+    former:
+      description: C(rules) of C(pg_hba.conf) and C(clients) of a running cluster that is not the collection's own.
+      type: dict
+    replicas:
+      description: Addresses from which the members replicate, by inventory name, as C(pg_hba.conf) names them.
+      type: dict
     stale:
       description: Files that are newer than the server's last load of its configuration.
       type: list
     certificates:
       description: The host's certificate.
+      type: dict
+    journal:
+      description: The last entry of the host's journal about the synchronous set, and why the journal cannot be read.
       type: dict
     disks:
       description: File systems of data and WAL.
@@ -104,9 +119,12 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "data": _observe_instance.data(instance),
         "marker": _observe_instance.marker(instance),
         "control": _observe_instance.control(instance),
+        "libraries": _observe_instance.libraries(instance),
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,
+        "former": _observe_instance.former(instance, answer),
+        "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),
         "disks": _observe_host.disks(
             {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
@@ -130,10 +148,13 @@ def main() -> None:
         "host": _observe_host.host(),
         "libc": _observe_host.libc(),
         "packages": _observe_host.packages(),
+        "project_key": _observe_host.project_key(),
         "certificates": _certificate_facts.read(given["certificates_directory"]),
     }
+    instance = Instance.of(given)
     if given["database"]:
-        found |= observe_instance(Instance.of(given), certificates)
+        found |= observe_instance(instance, certificates)
+    found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)
 

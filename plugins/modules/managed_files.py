@@ -68,11 +68,17 @@ options:
       validate_as:
         description: User that runs the checker; the default is the user of the module.
         type: str
-      keep_previous:
+      keep_until:
         description:
-          - Whether the file that is replaced stays beside the new one as C(NAME.previous), until whoever makes the
-            service read the new file removes it, or puts it back. One that is there already stays, because the file
-            between the two was never read.
+          - What the new file has to stand before the one that it replaces goes. Until then that one stays beside it as
+            C(NAME.before-reload) or C(NAME.before-restart); whoever reloads or restarts the service removes it, or puts
+            it back. One that is there already stays, because the service never worked with the file between the two.
+        type: str
+        choices: [reload, restart]
+      in_force:
+        description:
+          - For O(files[].keep_until), whether the service is known to work with the file that is there. Then that one
+            is kept, and not an older one; where there is none, an empty file is kept in its place.
         type: bool
         default: false
   owner:
@@ -121,7 +127,7 @@ EXAMPLES = r"""
       - path: /etc/postgresql/16/main/pg_hba.conf
         content: "{{ lookup('ansible.builtin.template', 'pg_hba.conf.j2') }}"
         mode: "0640"
-        keep_previous: true
+        keep_until: reload
       - path: /etc/postgresql/16/main/password
         secret_content: "{{ example_password }}"
 """
@@ -154,6 +160,11 @@ changes:
       to: sha256:5f4e3d2c1b0a, mode 0640
 changed_paths:
   description: The paths of RV(changes).
+  returned: always
+  type: list
+  elements: str
+written_paths:
+  description: The paths of files whose content changed.
   returned: always
   type: list
   elements: str
@@ -207,7 +218,8 @@ def argument_spec() -> dict[str, Any]:
         "mode": {"type": "raw"},
         "validate": {"type": "list", "elements": "str"},
         "validate_as": {"type": "str"},
-        "keep_previous": {"type": "bool", "default": False},
+        "keep_until": {"type": "str", "choices": ["reload", "restart"]},
+        "in_force": {"type": "bool", "default": False},
     }
     return {
         "files": {"type": "list", "elements": "dict", "required": True, "options": entry},
@@ -286,7 +298,8 @@ def _entry(label: str, data: Mapping[str, Any], params: Mapping[str, Any]) -> En
         mode=int(data["mode"] or default, 8),
         validate=tuple(data["validate"] or ()),
         validate_as=data["validate_as"] or "",
-        keep_previous=data["keep_previous"],
+        keep_until=data["keep_until"] or "",
+        in_force=data["in_force"],
     )
 
 
@@ -325,6 +338,7 @@ def result(steps: Sequence[Step], unchecked: Sequence[str]) -> dict[str, Any]:
         "changed": bool(changes),
         "changes": changes,
         "changed_paths": [change["name"] for change in changes],
+        "written_paths": [step.entry.path for step in steps if step.writes],
         "unchecked": list(unchecked),
     }
 
@@ -355,7 +369,7 @@ def main() -> None:
             else:
                 _files_apply.apply(steps, directories)
     except FilesError as error:
-        module.fail_json(msg=str(error), changes=[], changed_paths=[], unchecked=[], invocation=shown)
+        module.fail_json(msg=str(error), changes=[], changed_paths=[], written_paths=[], unchecked=[], invocation=shown)
     if module._diff:
         module.exit_json(**result(steps, unchecked), diff=differences(steps), invocation=shown)
     module.exit_json(**result(steps, unchecked), invocation=shown)

@@ -61,8 +61,12 @@ class Play:
         return self.reached(name)[:1] == [self.host]
 
     def seen(self, host: str, name: str) -> Json | None:
-        """What a member observed, None for one that is unreachable or outside --limit."""
-        return self.registered(host, name).get("instance")
+        """What a member observed in this play, None for one that is unreachable or outside --limit.
+
+        What an earlier play of the same run registered is still there, and says what was so then.
+        """
+        found = self.registered(host, name)
+        return found.get("instance") if found.get("asked", 0.0) >= self.preflight["started"] else None
 
     def registered(self, host: str, name: str) -> Json:
         """Return what a host registered in this run, or nothing."""

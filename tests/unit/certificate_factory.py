@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -43,7 +44,8 @@ class Made:
 
 def key_pem(key: Any, passphrase: str = "") -> bytes:
     how = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+    pem: bytes = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+    return pem
 
 
 def make(
@@ -57,7 +59,7 @@ def make(
     ends: datetime.datetime = NOW + 396 * DAY,
     usages: tuple[Any, ...] = BOTH,
     digital_signature: bool | None = None,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
     identifiers: bool = True,
 ) -> Made:
     key = key or elliptic()
@@ -92,6 +94,12 @@ def make(
 
 def make_ca(common_name: str = "main PostgreSQL CA", issuer: Made | None = None, **more: Any) -> Made:
     return make(common_name, issuer, ca=True, **{"ends": NOW + 3650 * DAY, **more})
+
+
+def write(folder: Path, **contents: bytes) -> dict[str, str]:
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return {name: str(folder / name) for name in contents}
 
 
 def _name(name: str) -> x509.GeneralName:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _files, _files_apply
@@ -24,13 +25,13 @@ NOBODY = "steadfast-no-such-user"
 GOOD = ["grep", "-q", "good", "%s"]
 
 
-def complete(entry):
+def complete(entry: dict[str, Any]) -> dict[str, Any]:
     """Fill in what AnsibleModule would."""
-    keys = ("content", "secret_content", "target", "owner", "group", "mode", "validate", "validate_as")
-    return {"state": "present", "keep_previous": False, **dict.fromkeys(keys), **entry}
+    keys = ("content", "secret_content", "target", "owner", "group", "mode", "validate", "validate_as", "keep_until")
+    return {"state": "present", "in_force": False, **dict.fromkeys(keys), **entry}
 
 
-def params(files, **defaults):
+def params(files: list[Any], **defaults: int | str) -> dict[str, Any]:
     return {
         "files": [complete({**entry, "path": str(entry["path"])}) for entry in files],
         "owner": ME,
@@ -41,7 +42,7 @@ def params(files, **defaults):
     }
 
 
-def run(files, check=False, **defaults):
+def run(files: list[dict[str, Any]], check: bool = False, **defaults: str) -> dict[str, Any]:
     """Do what main does between parsing and printing."""
     with _files.Directories() as directories:
         steps = _files.plan(managed_files.parse(params(files, **defaults)), directories, tolerant=check)
@@ -53,13 +54,13 @@ def run(files, check=False, **defaults):
         return {**managed_files.result(steps, unchecked), "diff": managed_files.differences(steps)}
 
 
-def refusal(files, check=False, **options):
+def refusal(files: list[dict[str, Any]], check: bool = False, **options: Any) -> str:
     with pytest.raises(_files.FilesError) as caught:
         run(files, check, **options)
     return str(caught.value)
 
 
-def tree(path: Path):
+def tree(path: Path) -> dict[str, Any]:
     """Return everything below a path: kind, mode, content."""
     return {
         str(item.relative_to(path)): (
@@ -70,15 +71,15 @@ def tree(path: Path):
     }
 
 
-def content(item: Path):
+def content(item: Path) -> str | None:
     return item.read_text() if item.is_file() else None
 
 
-def sha(text):
+def sha(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def everything(path: Path):
+def everything(path: Path) -> list[dict[str, Any]]:
     """Prepare a directory and return a list with every kind of change."""
     (path / "old").write_text("one\n")
     (path / "old").chmod(0o600)
@@ -112,8 +113,8 @@ def everything(path: Path):
     ]
 
 
-def expected(path: Path):
-    def change(kind, name, before, after):
+def expected(path: Path) -> list[dict[str, str]]:
+    def change(kind: str, name: str, before: str, after: str) -> dict[str, str]:
         return {"kind": kind, "name": f"{path}/{name}", "from": before, "to": after}
 
     return [

@@ -149,7 +149,8 @@ def led(draw: st.DrawFn) -> Observed:
     )
     hosts = {name: draw(beside) for name in HOSTS} | {leader: draw(first)}
     second = draw(usually(9, {}, st.fixed_dictionaries({"db3": calm(data=whole(False), server=primary)})))
-    return hosts | second | {"ops1": draw(usually(3, EMPTY, None))}
+    everything: dict[str, Observation | None] = hosts | second | {"ops1": draw(usually(3, EMPTY, None))}
+    return everything
 
 
 WILD = st.fixed_dictionaries(dict.fromkeys(HOSTS, usually(4, ALONE, EMPTY, None)) | {"ops1": st.none() | EMPTY})

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import Cluster, Member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import Observation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 ID = "7300000000000000001"
 OTHER_ID = "7300000000000000002"
@@ -165,8 +166,24 @@ class Situation:
 
     @property
     def observed(self) -> dict[str, Observation | None]:
-        """The observations as decide takes them."""
-        return observe(self.seen)
+        """The observations as decide takes them; a journal that is not given tells of the set that is in force."""
+        return observe(with_journals(self.seen, self.facts.durability))
+
+
+def journal(*to: str, **entry: Any) -> dict[str, Any]:
+    """What a host's journal last says about the synchronous set."""
+    return {"synchronous_set": {"to": list(to), "durability": "required", "timeline": 1, **entry}, "error": None}
+
+
+def with_journals(seen: Mapping[str, Any], durability: str = "required") -> dict[str, Any]:
+    """Add to each host that comes without a journal one that tells of the primary's set."""
+    leaders = [one["server"] for one in seen.values() if one and one.get("server") and not one["server"]["in_recovery"]]
+    if not leaders:
+        return dict(seen)
+    names = leaders[0]["settings"].get("synchronous_standby_names", {"value": ""})["value"]
+    members = sorted(StandbyNames.parse(names).names)
+    entry = {"journal": journal(*members, durability=durability, timeline=leaders[0]["timeline"])}
+    return {name: one and entry | dict(one) for name, one in seen.items()}
 
 
 def observe(seen: Mapping[str, Any]) -> dict[str, Observation | None]:
@@ -202,6 +219,8 @@ def outcome(decided: Mapping[str, Any], also: Mapping[str, Any]) -> dict[str, An
         "candidates": synchronous["candidates"],
         "coming": synchronous["coming"],
         "keep": synchronous["keep"],
+        "meanwhile": synchronous["meanwhile"],
+        "behind": synchronous["behind"],
         "acts": decided["acts"],
     }
     return {key: value for key, value in said.items() if value} | {key: asked[key] for key in also if key in asked}

@@ -16,15 +16,17 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _param
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def generator():
+def generator() -> Any:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "tests" / "catalogue" / "generate.py")
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.mark.parametrize("version", parameters.VERSIONS)
-def test_rules_name_parameters_that_exist(version: str):
+def test_rules_name_parameters_that_exist(version: str) -> None:
     known = set(parameters.catalogue(version)) | {
         "output_plugin_libraries",
         "synchronized_standby_slots",
@@ -37,25 +39,25 @@ def test_rules_name_parameters_that_exist(version: str):
 
 
 @pytest.mark.parametrize("version", parameters.VERSIONS)
-def test_defaults_of_the_catalogue_are_allowed(version: str):
+def test_defaults_of_the_catalogue_are_allowed(version: str) -> None:
     for parameter in parameters.catalogue(version).values():
         if parameter.context != "internal" and (parameter.default or parameter.vartype == "string"):
             assert parameters.text(parameter.name, parameter.default, version) == parameter.default
 
 
-def test_a_version_without_a_catalogue():
+def test_a_version_without_a_catalogue() -> None:
     with pytest.raises(ValueError, match="no catalogue of parameters for PostgreSQL 15"):
         parameters.catalogue("15")
 
 
-def test_restart_follows_from_the_context():
+def test_restart_follows_from_the_context() -> None:
     catalogue = parameters.catalogue("16")
     assert catalogue["shared_buffers"].needs_restart
     assert not catalogue["work_mem"].needs_restart
 
 
 @pytest.mark.parametrize("version", parameters.VERSIONS)
-def test_catalogue_files_are_as_written_by_the_script(version: str):
+def test_catalogue_files_are_as_written_by_the_script(version: str) -> None:
     script = generator()
     content = (script.CATALOGUE / f"{version}.json").read_text(encoding="utf-8")
     entries = json.loads(content)
@@ -63,7 +65,7 @@ def test_catalogue_files_are_as_written_by_the_script(version: str):
     assert list(entries) == sorted(entries, key=lambda name: (name.lower(), name))
 
 
-def rows(**changed: Any):
+def rows(**changed: Any) -> list[dict[str, Any]]:
     row = {
         "name": "work_mem",
         "vartype": "integer",
@@ -90,7 +92,7 @@ def rows(**changed: Any):
         ([*rows(), rows()[0] | {"name": "known.new"}], ["known.new: on the server, not in the catalogue"]),
     ],
 )
-def test_differences_between_catalogue_and_server(live: list[dict[str, Any]], expected: list[str]):
+def test_differences_between_catalogue_and_server(live: list[dict[str, Any]], expected: list[str]) -> None:
     script = generator()
     stored = script.catalogue(rows())
     if any(row["name"] == "known.new" for row in live):

@@ -161,7 +161,7 @@ def test_an_interrupted_renewal_leaves_a_pair(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     issue(place, tmp_path / "ca")
-    calls = []
+    calls: list[Any] = []
 
     def killed(call: Any) -> Any:
         def run(*given: Any, **named: Any) -> Any:
@@ -212,8 +212,27 @@ def test_a_missing_group_is_refused_before_anything_is_made(tmp_path: Path) -> N
 def test_without_openssl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileError) as refused:
-        _certificate_files.request(Place(tmp_path / "files", GROUP), "db1", predict=True)
+        _certificate_files.request(Place(tmp_path / "files", GROUP), "db1", predict=False)
     assert str(refused.value) == "the command openssl does not run on this host; install the package openssl"
+
+
+def test_a_prediction_where_openssl_is_still_to_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    changes, request = _certificate_files.request(Place(tmp_path / "files", GROUP), "db1", predict=True)
+    assert ([change["from"] for change in changes], request) == (["absent"], None)
+
+
+@pytest.mark.parametrize("predict", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_the_group_is_made_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, predict: bool, there: bool
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(_certificate_files, "run", ran.append)
+    group = GROUP if there else "steadfast-no-such-group"
+    changes = _certificate_files.make_group(Place(tmp_path, group), predict=predict)
+    assert changes == ([] if there else [{"kind": "group", "name": group, "from": "absent", "to": "present"}])
+    assert ran == ([] if there or predict else [["groupadd", "--system", group]])
 
 
 @pytest.mark.parametrize("name", ["db1\nCN = x", "a/b", "$ENV::HOME", "ü", ""])

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _hba_check
 
@@ -22,7 +24,7 @@ RULE = {
 V = "postgresql_server_hba_rules"
 
 
-def without(key):
+def without(key: str) -> dict[str, Any]:
     return {name: value for name, value in RULE.items() if name != key}
 
 
@@ -154,7 +156,7 @@ INSTEAD = "write scram-sha-256, cert or reject"
         ),
     ],
 )
-def test_mistakes_of_a_rule(rule, mistakes):
+def test_mistakes_of_a_rule(rule: dict[str, Any] | str, mistakes: list[str]) -> None:
     assert _hba_check.check([RULE, rule], NETWORKS) == [f"{V}[1]{mistake}" for mistake in mistakes]
 
 
@@ -167,11 +169,11 @@ def test_mistakes_of_a_rule(rule, mistakes):
         (3.5, "must be a list of rules, but is the number 3.5"),
     ],
 )
-def test_rules_that_are_no_list(rules, mistake):
+def test_rules_that_are_no_list(rules: dict[str, str] | float | str | None, mistake: str) -> None:
     assert _hba_check.check(rules, NETWORKS) == [f"{V}: {mistake}"]
 
 
-def test_all_mistakes_in_one_list():
+def test_all_mistakes_in_one_list() -> None:
     rules = [{**RULE, "method": "trust", "addresses": ["all"], "users": []}, RULE, {**RULE, "method": "md5"}]
     assert _hba_check.check(rules, NETWORKS) == [
         f"{V}[0].users: must be a list with at least one name, but is an empty list",
@@ -181,19 +183,19 @@ def test_all_mistakes_in_one_list():
     ]
 
 
-def test_a_mistake_in_the_networks_does_not_become_one_of_every_rule():
+def test_a_mistake_in_the_networks_does_not_become_one_of_every_rule() -> None:
     networks = _hba.Networks(["10.20.0.0/16", "banana"])
     assert _hba_check.check([{**RULE, "addresses": ["192.168.1.0/24"]}], networks) == []
 
 
-def test_without_networks_no_rule_is_inside_them():
+def test_without_networks_no_rule_is_inside_them() -> None:
     assert _hba_check.check([RULE], _hba.Networks()) == [
         f"{V}[0].addresses[0]: 10.20.1.0/24 is outside every network that the inventory names; add it to "
         "postgresql_application_networks or postgresql_management_networks"
     ]
 
 
-def test_a_member_whose_address_is_a_name():
+def test_a_member_whose_address_is_a_name() -> None:
     networks = _hba.Networks(["10.20.0.0/16"], members={"db1": "db1.example.com", "db2": "10.0.0.12"})
     assert _hba_check.check([RULE], networks) == []
     assert "  db1.example.com  cert " in _hba.render(_hba.build(networks))
@@ -226,7 +228,7 @@ LOCAL = {"comment": "x", "type": "local", "databases": ["all"], "users": ["metri
         ),
     ],
 )
-def test_mistakes_of_rules_of_other_roles(rule, mistakes):
+def test_mistakes_of_rules_of_other_roles(rule: dict[str, Any], mistakes: list[str]) -> None:
     found = _hba_check.check([rule], NETWORKS, "__postgresql_pooler_hba_rules", contributed=True)
     assert found == [f"__postgresql_pooler_hba_rules[0]{mistake}" for mistake in mistakes]
 
@@ -283,6 +285,6 @@ def test_mistakes_of_rules_of_other_roles(rule, mistakes):
         ),
     ],
 )
-def test_mistakes_of_networks(networks, mistakes):
+def test_mistakes_of_networks(networks: list[Any] | str | None, mistakes: list[str]) -> None:
     variable = "postgresql_application_networks"
     assert _hba_check.check_networks(variable, networks) == [f"{variable}{mistake}" for mistake in mistakes]

@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_make, _observe_instance, _postgres
@@ -51,7 +53,7 @@ class Systemd:
     log: str = "pg_basebackup: error: no room"
     calls: list[list[str]] = field(default_factory=list)
 
-    def run(self, command, timeout=60, **options):
+    def run(self, command: list[Any], timeout: int = 60, **options: Any) -> str:
         words = [os.fspath(word) for word in command]
         if words[0] not in {"systemctl", "systemd-run", "journalctl"}:
             return _postgres.run(command, timeout, **options)
@@ -68,7 +70,7 @@ class Systemd:
 
 
 @pytest.fixture
-def instance(tmp_path, monkeypatch):
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     binaries = tmp_path / "bin"
     binaries.mkdir()
     for name, text in {
@@ -89,7 +91,7 @@ def with_wal(instance: Instance) -> Instance:
     return replace(instance, wal_directory=instance.data_directory.parents[2] / "wal" / "main")
 
 
-def systemd(monkeypatch, *states: str) -> Systemd:
+def systemd(monkeypatch: pytest.MonkeyPatch, *states: str) -> Systemd:
     units = Systemd(list(states))
     monkeypatch.setattr(_instance_make, "run", units.run)
     return units
@@ -99,7 +101,7 @@ def arguments(tmp_path: Path) -> list[str]:
     return (tmp_path / "arguments").read_text().splitlines()
 
 
-def bootstrap(instance: Instance, check_mode: bool = False):
+def bootstrap(instance: Instance, check_mode: bool = False) -> list[dict[str, str]] | None:
     return _instance_make.bootstrap(instance, "C.UTF-8", "libc", check_mode)
 
 
@@ -107,7 +109,7 @@ def clone(instance: Instance, patience: float = 5) -> CloneState:
     return _instance_make.clone(instance, "host=db1 user=replicator", "db2", patience)
 
 
-def marker(instance: Instance):
+def marker(instance: Instance) -> Any:
     return json.loads(instance.marker.read_text())
 
 
@@ -116,7 +118,7 @@ def tree(place: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("present", [False, True], ids=["absent", "empty"])
-def test_bootstrap(instance, tmp_path, present):
+def test_bootstrap(instance: Instance, tmp_path: Path, present: bool) -> None:
     if present:
         instance.data_directory.mkdir(parents=True)
     assert bootstrap(instance) == MADE
@@ -143,12 +145,12 @@ def test_bootstrap(instance, tmp_path, present):
         ("de-DE", "icu", ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=de-DE"]),
     ],
 )
-def test_locale(instance, tmp_path, locale, provider, words):
+def test_locale(instance: Instance, tmp_path: Path, locale: str, provider: str, words: list[str]) -> None:
     _instance_make.bootstrap(instance, locale, provider, False)
     assert [word for word in arguments(tmp_path) if re.match("--(icu-)?locale", word)] == words
 
 
-def test_bootstrap_with_its_wal_elsewhere(instance, tmp_path):
+def test_bootstrap_with_its_wal_elsewhere(instance: Instance, tmp_path: Path) -> None:
     instance = with_wal(instance)
     bootstrap(instance)
     assert f"--waldir={tmp_path}/wal/main" in arguments(tmp_path)
@@ -157,7 +159,7 @@ def test_bootstrap_with_its_wal_elsewhere(instance, tmp_path):
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["inside", "elsewhere"])
-def test_an_interrupted_bootstrap_is_repaired(instance, tmp_path, wal):
+def test_an_interrupted_bootstrap_is_repaired(instance: Instance, tmp_path: Path, wal: bool) -> None:
     instance = with_wal(instance) if wal else instance
     (tmp_path / "interrupt").touch()
     with pytest.raises(CommandError, match="interrupted"):
@@ -169,7 +171,7 @@ def test_an_interrupted_bootstrap_is_repaired(instance, tmp_path, wal):
 
 
 @pytest.mark.parametrize("present", ["absent", "cluster"])
-def test_check_mode_touches_nothing(instance, tmp_path, present):
+def test_check_mode_touches_nothing(instance: Instance, tmp_path: Path, present: str) -> None:
     if present == "cluster":
         bootstrap(instance)
     before = tree(tmp_path)
@@ -178,7 +180,7 @@ def test_check_mode_touches_nothing(instance, tmp_path, present):
 
 
 @pytest.mark.parametrize("make", [bootstrap, clone])
-def test_foreign_files_are_refused(instance, tmp_path, make):
+def test_foreign_files_are_refused(instance: Instance, tmp_path: Path, make: Callable[..., Any]) -> None:
     instance.data_directory.mkdir(parents=True)
     (instance.data_directory / "notes.txt").touch()
     before = tree(tmp_path)
@@ -189,7 +191,9 @@ def test_foreign_files_are_refused(instance, tmp_path, make):
 
 
 @pytest.mark.parametrize("make", [bootstrap, clone])
-def test_a_mount_point_is_refused(instance, monkeypatch, make):
+def test_a_mount_point_is_refused(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any]
+) -> None:
     instance.data_directory.mkdir(parents=True)
     (instance.data_directory / "lost+found").mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == instance.data_directory)
@@ -198,8 +202,9 @@ def test_a_mount_point_is_refused(instance, monkeypatch, make):
         make(instance)
 
 
-def test_foreign_wal_is_left_alone(instance, tmp_path):
+def test_foreign_wal_is_left_alone(instance: Instance, tmp_path: Path) -> None:
     instance = with_wal(instance)
+    assert instance.wal_directory
     instance.wal_directory.mkdir(parents=True)
     (instance.wal_directory / "000000010000000000000009").touch()
     for _ in range(2):
@@ -208,9 +213,10 @@ def test_foreign_wal_is_left_alone(instance, tmp_path):
     assert tree(instance.wal_directory) == ["000000010000000000000009"]
 
 
-def test_the_wal_of_another_is_left_alone(instance, tmp_path):
+def test_the_wal_of_another_is_left_alone(instance: Instance, tmp_path: Path) -> None:
     """Only what the attempt itself points to is cleared."""
     instance = with_wal(instance)
+    assert instance.wal_directory
     instance.wal_directory.mkdir(parents=True)
     (instance.wal_directory / "000000010000000000000009").touch()
     beside = _observe_instance.beside(instance)
@@ -221,7 +227,7 @@ def test_the_wal_of_another_is_left_alone(instance, tmp_path):
     assert tree(instance.wal_directory) == ["000000010000000000000009"]
 
 
-def test_the_marker_comes_before_the_rename(instance, monkeypatch):
+def test_the_marker_comes_before_the_rename(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path, target: Path) -> None:
         raise OSError(5, "killed here")
 
@@ -233,7 +239,7 @@ def test_the_marker_comes_before_the_rename(instance, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_copy_without_control_data_does_not_count(instance, monkeypatch):
+def test_a_copy_without_control_data_does_not_count(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_instance, "control", lambda instance: None)
     with pytest.raises(CommandError, match=r"^/.*/main\.incomplete has no control data$"):
         bootstrap(instance)
@@ -242,23 +248,92 @@ def test_a_copy_without_control_data_does_not_count(instance, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("before", "changes"),
-    [
-        (None, [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
-        ("8", [change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")]),
-        (IDENTIFIER, []),
-    ],
+    ("before", "adopts"),
+    [(None, True), ("8", True), (IDENTIFIER, False)],
 )
 @pytest.mark.parametrize("check_mode", [True, False])
-def test_adopt(instance, before, changes, check_mode):
+def test_adopt(instance: Instance, before: str | None, adopts: bool, check_mode: bool) -> None:
     if before:
         _postgres.write_marker(instance, before)
-    assert _instance_make.adopt(instance, IDENTIFIER, check_mode) == changes
+    copy = instance.state / f"adopted-{IDENTIFIER}"
+    lost = change("parameter", "work_mem", "64MB", "not set")
+    expected = [
+        change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}"),
+        change("copy", str(instance.configuration), "absent", str(copy)),
+        lost,
+    ]
+    assert _instance_make.adopt(instance, IDENTIFIER, [lost], check_mode) == (expected if adopts else [])
     found = _observe_instance.marker(instance)
     assert (found or {}).get("system_identifier") == (before if check_mode else IDENTIFIER)
+    assert copy.exists() is (adopts and not check_mode)
 
 
-def test_clone(instance, tmp_path, monkeypatch):
+@pytest.fixture
+def configured(instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """An instance that somebody else configured."""
+    monkeypatch.setattr(Instance, "configuration", tmp_path / "etc")
+    (tmp_path / "etc" / "conf.d").mkdir(parents=True)
+    (tmp_path / "etc" / "postgresql.conf").write_text("work_mem = 64MB\n")
+    (tmp_path / "etc" / "postgresql.conf").chmod(0o640)
+    (tmp_path / "etc" / "conf.d" / "more.conf").write_text("port = 5433\n")
+    (tmp_path / "etc" / "pgdata").symlink_to(instance.data_directory)
+    instance.data_directory.mkdir(parents=True)
+    (instance.data_directory / "postgresql.auto.conf").write_text("# nothing\n")
+    return instance
+
+
+def adopted(instance: Instance) -> Path:
+    _instance_make.adopt(instance, IDENTIFIER, [], check_mode=False)
+    return instance.state / f"adopted-{IDENTIFIER}"
+
+
+def test_an_adoption_keeps_the_former_configuration(configured: Instance) -> None:
+    copy = adopted(configured)
+    assert tree(copy) == [
+        "configuration",
+        "configuration/conf.d",
+        "configuration/conf.d/more.conf",
+        "configuration/pgdata",
+        "configuration/postgresql.conf",
+        "postgresql.auto.conf",
+    ]
+    kept = copy / "configuration" / "postgresql.conf"
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == ("work_mem = 64MB\n", 0o640)
+    assert (copy / "configuration" / "pgdata").is_symlink()
+    assert copy.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_copy_of_an_adoption_is_never_made_again(configured: Instance) -> None:
+    copy = adopted(configured)
+    (configured.configuration / "postgresql.conf").write_text("# ours\n")
+    configured.marker.unlink()
+    assert _instance_make.adopt(configured, IDENTIFIER, [], check_mode=False) == [
+        change("instance", "16/main", "not ours", f"adopted {IDENTIFIER}")
+    ]
+    assert (copy / "configuration" / "postgresql.conf").read_text() == "work_mem = 64MB\n"
+
+
+def test_an_adoption_that_was_killed_is_completed(configured: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(source: str, target: str) -> None:
+        raise OSError(5, "killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_instance_make, "_copy_durably", killed)
+        with pytest.raises(OSError, match="killed here"):
+            adopted(configured)
+    assert not configured.marker.exists()
+    assert not (configured.state / f"adopted-{IDENTIFIER}").exists()
+    assert "configuration/postgresql.conf" in tree(adopted(configured))
+    assert tree(configured.state) == sorted(
+        [
+            configured.marker.name,
+            f"adopted-{IDENTIFIER}",
+            *(f"adopted-{IDENTIFIER}/{path}" for path in tree(adopted(configured))),
+        ]
+    )
+
+
+def test_clone(instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     units = systemd(monkeypatch, "inactive", "activating", "active")
     assert clone(instance) == CloneState(finished=True)
     assert arguments(tmp_path) == [
@@ -287,7 +362,7 @@ def test_clone(instance, tmp_path, monkeypatch):
     assert units.calls == []
 
 
-def test_a_clone_that_takes_longer(instance, monkeypatch):
+def test_a_clone_that_takes_longer(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     systemd(monkeypatch, "inactive", "activating")
     state = clone(instance, patience=0)
     assert (state.finished, state.bytes) == (False, len("x\n") + len("16\n"))
@@ -297,11 +372,11 @@ def test_a_clone_that_takes_longer(instance, monkeypatch):
     assert "systemd-run" not in again.verbs()
 
 
-def test_files_that_the_copy_renames_meanwhile(instance, monkeypatch):
+def test_files_that_the_copy_renames_meanwhile(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     systemd(monkeypatch, "inactive", "activating")
     walked = os.walk
 
-    def walk(top: Path):
+    def walk(top: Path) -> Iterator[Any]:
         for folder, folders, names in walked(top):
             yield folder, folders, [*names, "backup_manifest.tmp"]
 
@@ -309,7 +384,7 @@ def test_files_that_the_copy_renames_meanwhile(instance, monkeypatch):
     assert clone(instance, patience=0).bytes == len("x\n") + len("16\n")
 
 
-def test_a_clone_that_fails(instance, monkeypatch):
+def test_a_clone_that_fails(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     units = systemd(monkeypatch, "inactive", "activating", "failed")
     with pytest.raises(CommandError, match=r"^the clone of 16/main failed: pg_basebackup: error: no room$"):
         clone(instance)
@@ -326,7 +401,9 @@ def test_a_clone_that_fails(instance, monkeypatch):
         pytest.param(["active", "active"], False, id="it ended, and its data was removed since"),
     ],
 )
-def test_a_unit_that_nobody_looked_after_makes_room(instance, monkeypatch, states, left):
+def test_a_unit_that_nobody_looked_after_makes_room(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, states: list[str], left: bool
+) -> None:
     if left:
         (_observe_instance.beside(instance) / "base").mkdir(parents=True)
     units = systemd(monkeypatch, *states)
@@ -335,7 +412,9 @@ def test_a_unit_that_nobody_looked_after_makes_room(instance, monkeypatch, state
     assert units.verbs()[2] == "systemd-run"
 
 
-def test_the_clone_of_another_wal_directory(instance, tmp_path, monkeypatch):
+def test_the_clone_of_another_wal_directory(
+    instance: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     instance = with_wal(instance)
     systemd(monkeypatch, "inactive", "active")
     clone(instance)

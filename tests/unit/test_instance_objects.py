@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _postgres, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
 INSTANCE = Instance("16", "main", Path("/data"), 5433)
@@ -19,7 +21,7 @@ PASSWORD = "correct horse"
 VERIFIER = _scram.verifier(PASSWORD, b"salt of a test")
 GROUPS = ["pg_monitor", "pg_signal_backend"]
 ADA = {"superuser": False, "login": True, "replication": False, "verifier": VERIFIER, "comment": "", "groups": GROUPS}
-REPLICATOR = {
+REPLICATOR: dict[str, Any] = {
     "superuser": False,
     "login": True,
     "replication": True,
@@ -38,7 +40,7 @@ class Server:
     ran: list[str] = field(default_factory=list)
     programs: list[list[str]] = field(default_factory=list)
 
-    def query(self, instance, sql):
+    def query(self, instance: Instance, sql: str) -> str:
         assert instance == INSTANCE
         if self.fails:
             raise CommandError("no server")
@@ -51,7 +53,7 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server({})
     monkeypatch.setattr(_instance_objects, "query", made.query)
     monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
@@ -153,7 +155,16 @@ ACCOUNTS = [
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
 @pytest.mark.parametrize(("roles", "accounts", "replication", "statements", "changes"), ACCOUNTS)
-def test_accounts(server, *, roles, accounts, replication, statements, changes, check_mode):
+def test_accounts(
+    server: Server,
+    *,
+    roles: dict[str, dict[str, Any]],
+    accounts: list[Any],
+    replication: bool,
+    statements: list[str],
+    changes: list[dict[str, str]],
+    check_mode: bool,
+) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
     script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
@@ -161,7 +172,7 @@ def test_accounts(server, *, roles, accounts, replication, statements, changes, 
     assert PASSWORD not in str(changes)
 
 
-def test_all_accounts_are_one_transaction(server):
+def test_all_accounts_are_one_transaction(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {}
     _instance_objects.accounts(INSTANCE, [account(), account(name="Bob O'B")], True, False)
     assert len(server.ran) == 1
@@ -169,7 +180,7 @@ def test_all_accounts_are_one_transaction(server):
     assert server.ran[0].endswith("CREATE ROLE replicator LOGIN REPLICATION; COMMIT;")
 
 
-def test_a_superuser_is_refused(server):
+def test_a_superuser_is_refused(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {"ada": ADA | {"superuser": True}}
     text = (
         "role ada is a superuser, and no superuser logs in over the network; "
@@ -180,19 +191,24 @@ def test_a_superuser_is_refused(server):
     assert server.ran == []
 
 
-def test_check_mode_before_there_is_a_server(server):
+def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
     assert _instance_objects.accounts(INSTANCE, [account()], True, True) == [
         CREATED,
         change("role", "replicator", "absent", "replication"),
     ]
     assert _instance_objects.slots(INSTANCE, ["db2"], ["db1"], True) == [change("slot", "db2", "absent", "present")]
-    assert _instance_objects.synchronous(INSTANCE, [], ["db2"], 0, True) == [
+    # A new cluster takes over the file that was left from an old one.
+    plan = SetPlan([], ["db2"], 'ANY 1 ("db9")')
+    assert _instance_objects.synchronous(INSTANCE, plan, True)[0] == [
+        change("synchronous_standby_names", "16/main", 'ANY 1 ("db9")', 'ANY 1 ("db2")')
+    ]
+    assert _instance_objects.synchronous(INSTANCE, SetPlan([], ["db2"]), True)[0] == [
         change("synchronous_standby_names", "16/main", "empty", 'ANY 1 ("db2")')
     ]
 
 
-def test_a_server_that_must_be_there(server):
+def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
         _instance_objects.accounts(INSTANCE, [account()], True, False)
@@ -223,7 +239,16 @@ COMES = change("slot", "db2", "absent", "present")
         ),
     ],
 )
-def test_slots(server, *, present, create, drop, statements, changes, check_mode):
+def test_slots(
+    server: Server,
+    *,
+    present: list[str],
+    create: list[str],
+    drop: list[str],
+    statements: list[str],
+    changes: list[dict[str, str]],
+    check_mode: bool,
+) -> None:
     server.answers[_instance_objects.SLOTS] = present
     assert _instance_objects.slots(INSTANCE, create, drop, check_mode) == changes
     assert server.ran == ([] if check_mode or not statements else ["; ".join(statements)])
@@ -247,7 +272,6 @@ SETS = [
     pytest.param('ANY 1 ("db2")', ["db2"], [], [], None, [], id="as it is"),
     pytest.param('ANY 1 ("db2")', [], [], [], [], became('ANY 1 ("db2")', "empty"), id="emptied"),
     pytest.param("", [], [], [], None, [], id="empty as it is"),
-    # Of a primary that was stopped the set is not known beforehand: all candidates stay that are in.
     pytest.param('ANY 1 ("db2")', ["db2", "db4"], ["db2"], ["db2"], None, [], id="in already"),
     pytest.param(
         'ANY 1 ("db2")',
@@ -265,47 +289,73 @@ SETS = [
 ]
 
 
+POSITION = {"lsn": "0/3000060", "timeline": 2}
+
+
+def answers(live: str, streaming: Any) -> dict[str, Any]:
+    return {
+        "SHOW synchronous_standby_names": live,
+        _instance_objects.STREAMING: streaming,
+        _instance_objects.POSITION: POSITION,
+    }
+
+
 @pytest.mark.parametrize(("live", "keep", "enter", "streaming", "names", "changes"), SETS)
-def test_synchronous(server, *, live, keep, enter, streaming, names, changes):
-    server.answers |= {"SHOW synchronous_standby_names": live, _instance_objects.STREAMING: streaming}
-    assert _instance_objects.synchronous(INSTANCE, keep, enter, 0, False) == changes
-    script = ["/usr/local/lib/steadfast/synchronous", "set", "16", "main", "5433"]
+def test_synchronous(
+    server: Server,
+    *,
+    live: str,
+    keep: list[str],
+    enter: list[str],
+    streaming: list[str],
+    names: list[str] | None,
+    changes: list[dict[str, str]],
+) -> None:
+    server.answers |= answers(live, streaming)
+    made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(keep, enter, wait=0), False)
+    assert made == changes
+    script = ["/usr/local/lib/steadfast/synchronous", "set", "16", "main", "5433", live]
     assert server.programs == ([] if names is None else [[*script, *names]])
+    after = re.findall(r'"(\w+)"', live) if names is None else names
+    assert in_force.pop("time").endswith("+00:00")
+    assert in_force == {"to": after, **POSITION}
 
 
-def test_synchronous_waits_for_those_that_come(server, monkeypatch):
-    looks = [[], ["db2"], ["db2", "db4"]]
-    server.answers |= {"SHOW synchronous_standby_names": "", _instance_objects.STREAMING: looks}
-    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
-    assert _instance_objects.synchronous(INSTANCE, [], ["db2", "db4"], 60, False) == became(
-        "empty", 'ANY 1 ("db2", "db4")'
-    )
-
-
-def test_check_mode_predicts_that_they_come(server):
-    server.answers |= {"SHOW synchronous_standby_names": 'ANY 1 ("db2")', _instance_objects.STREAMING: []}
-    assert _instance_objects.synchronous(INSTANCE, ["db2"], ["db4"], 60, True) == became(
-        'ANY 1 ("db2")', 'ANY 1 ("db2", "db4")'
-    )
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("live", "expected", "refusal"),
+    [
+        ('ANY 1 ("db2")', "ANY 1 (db2)", None),
+        ("", "", None),
+        ("", 'ANY 1 ("db2")', 'the set is empty by now, and was ANY 1 ("db2")'),
+        ('ANY 1 ("db2", "db4")', 'ANY 1 ("db2")', 'the set is ANY 1 ("db2", "db4") by now, and was ANY 1 ("db2")'),
+        ('ANY 1 ("db2")', "", 'the set is ANY 1 ("db2") by now, and was empty'),
+    ],
+)
+def test_synchronous_expects_the_set_that_was_decided_upon(
+    server: Server, *, live: str, expected: str, refusal: str | None, check_mode: bool
+) -> None:
+    server.answers |= answers(live, ["db2"])
+    plan = SetPlan(["db2"], [], expected, 0)
+    if refusal is None:
+        assert _instance_objects.synchronous(INSTANCE, plan, check_mode)[0] == []
+        return
+    with pytest.raises(CommandError) as error:
+        _instance_objects.synchronous(INSTANCE, plan, check_mode)
+    assert str(error.value) == f"{refusal} when this run looked: another run or the watch has changed it. Run again."
     assert server.programs == []
 
 
-def test_write_probe(server):
-    server.answers["SELECT pg_current_wal_lsn()"] = "0/3000060\n"
-    assert _instance_objects.write_probe(INSTANCE) == "0/3000060"
-    assert server.ran == ["SELECT pg_logical_emit_message(true, 'steadfast', 'probe')"]
+def test_synchronous_waits_for_those_that_come(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.answers |= answers("", [[], ["db2"], ["db2", "db4"]])
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    made, _ = _instance_objects.synchronous(INSTANCE, SetPlan([], ["db2", "db4"]), False)
+    assert made == became("empty", 'ANY 1 ("db2", "db4")')
 
 
-def test_await_replay(server, monkeypatch):
-    answers = ["f\n", "\n", "t\n"]
-    asked = []
-    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: asked.append(sql) or answers.pop(0))
-    _instance_objects.await_replay(INSTANCE, "0/3000060", 60)
-    assert asked == 3 * ["SELECT pg_last_wal_replay_lsn() >= '0/3000060'"]
-
-
-def test_await_replay_in_vain(monkeypatch):
-    monkeypatch.setattr(_instance_objects, "query", lambda instance, sql: "f\n")
-    with pytest.raises(CommandError, match=r"^replay of 0/3000060 did not happen within 0 s$"):
-        _instance_objects.await_replay(INSTANCE, "0/3000060", 0)
+def test_check_mode_predicts_that_they_come(server: Server) -> None:
+    server.answers |= {"SHOW synchronous_standby_names": 'ANY 1 ("db2")', _instance_objects.STREAMING: []}
+    made, in_force = _instance_objects.synchronous(INSTANCE, SetPlan(["db2"], ["db4"]), True)
+    assert made == became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")')
+    assert in_force["to"] == ["db2", "db4"]
+    assert server.programs == []

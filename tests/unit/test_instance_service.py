@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_service, _observe_sql, _postgres
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _instance_service,
+    _observe_instance,
+    _observe_sql,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
 INSTANCE = Instance("16", "main", Path("/data"))
@@ -26,22 +32,30 @@ class Host:
 
     active: str = "active"
     enabled: str = "enabled"
+    after_failure: str = "auto-restart"
+    stale_unit: str = "no"
     answers: dict[str, list[Any]] = field(default_factory=dict)
     fails: str = ""
+    failures: int = 1
     calls: list[str] = field(default_factory=list)
 
-    def run(self, command, timeout=60):
+    def run(self, command: list[str], timeout: int = 60) -> str:
         words = " ".join(command)
         if "--property=ActiveState" in command:
             return f"{self.active}\n"
         if "--property=UnitFileState" in command:
             return f"{self.enabled}\n"
+        if "--property=SubState" in command:
+            return f"{self.after_failure}\n"
+        if "--property=NeedDaemonReload" in command:
+            return f"{self.stale_unit}\n"
         self.calls.append(words)
-        if self.fails and words == f"systemctl {self.fails} {UNIT}":
+        if self.failures and self.fails and words == f"systemctl {self.fails} {UNIT}":
+            self.failures -= 1
             raise CommandError("systemctl ended with status 1: job failed")
         return ""
 
-    def query(self, instance, sql):
+    def query(self, instance: Instance, sql: str) -> Any:
         answers = self.answers.get(sql, ["1\n" if sql == "SELECT 1" else ""])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, CommandError):
@@ -49,17 +63,20 @@ class Host:
         self.calls.append(sql)
         return answer
 
-    def query_json(self, instance, sql):
-        return json.loads(json.dumps(self.query(instance, sql) or []))
+    def query_json(self, instance: Instance, sql: str) -> Any:
+        answer = self.query(instance, sql)
+        return json.loads(json.dumps([] if answer == "" else answer))
 
 
 @pytest.fixture
-def host(monkeypatch, tmp_path):
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
     made = Host()
     for name in ("run", "query", "query_json"):
         monkeypatch.setattr(_instance_service, name, getattr(made, name))
-    monkeypatch.setattr(_postgres.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(Instance, "configuration", tmp_path)
+    monkeypatch.setattr(Instance, "drop_ins", tmp_path / "unit.d")
+    made.answers[_instance_service.START_TIME] = ["10.5"]
     monkeypatch.setattr(_instance_service, "log_tail", lambda instance: "FATAL: no")
     return made
 
@@ -67,6 +84,7 @@ def host(monkeypatch, tmp_path):
 STARTED = change("service", UNIT, "stopped", "started")
 ENABLED = change("service", UNIT, "disabled", "enabled")
 DONE = [*START, CLEARED, f"systemctl start {UNIT}", "SELECT 1"]
+AGAIN = ["systemctl daemon-reload", CLEARED, f"systemctl restart {UNIT}", "SELECT 1"]
 
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
@@ -80,13 +98,14 @@ DONE = [*START, CLEARED, f"systemctl start {UNIT}", "SELECT 1"]
         ("activating", "enabled", [STARTED]),
     ],
 )
-def test_start(host, *, active, enabled, changes, check_mode):
+def test_start(host: Host, *, active: str, enabled: str, changes: list[dict[str, str]], check_mode: bool) -> None:
     host.active, host.enabled = active, enabled
     assert _instance_service.start(INSTANCE, 5, check_mode) == changes
-    assert host.calls == ([] if check_mode or not changes else DONE)
+    expected = DONE if STARTED in changes else START if changes else []
+    assert host.calls == ([] if check_mode else expected)
 
 
-def test_start_waits_for_an_answer(host):
+def test_start_waits_for_an_answer(host: Host) -> None:
     host.active = "inactive"
     host.answers["SELECT 1"] = [CommandError("the database system is starting up"), "1\n"]
     _instance_service.start(INSTANCE, 5, False)
@@ -94,25 +113,59 @@ def test_start_waits_for_an_answer(host):
 
 
 @pytest.mark.parametrize(("verb", "arguments"), [("start", []), ("restart", [{}])])
-def test_a_server_that_does_not_come_up(host, verb, arguments):
+def test_a_server_that_does_not_come_up(host: Host, verb: str, arguments: list[dict[str, Any]]) -> None:
     host.active, host.fails = "failed", verb
     text = f"16/main did not {verb}: systemctl ended with status 1: job failed. Its log ends: FATAL: no."
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
         getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
 
 
-def test_rules_that_keep_a_server_from_starting_go(host, tmp_path):
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
-    host.active, host.fails = "failed", "start"
-    with pytest.raises(CommandError, match=r"The former pg_hba\.conf is back in place\.$"):
-        _instance_service.start(INSTANCE, 5, False)
-    assert (tmp_path / "pg_hba.conf").read_text() == "pg_hba.conf.previous"
-    assert not (tmp_path / "pg_hba.conf.previous").exists()
+@pytest.mark.parametrize("restarts", [False, True], ids=["start", "restart"])
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (["pg_hba.conf.before-reload"], "The former pg_hba.conf is back in place"),
+        (["conf.d/10-server.conf.before-restart"], "The former 10-server.conf is back in place"),
+        (
+            ["unit.d/steadfast.conf.before-restart", "environment.before-restart", "pg_hba.conf.before-reload"],
+            "The former environment, pg_hba.conf, steadfast.conf are back in place",
+        ),
+    ],
+)
+def test_a_server_that_does_not_come_up_serves_with_the_former_files(
+    host: Host, tmp_path: Path, *, restarts: bool, kept: list[str], words: str
+) -> None:
+    put(tmp_path, *kept, *(name.rpartition(".")[0] for name in kept))
+    host.active, host.fails = "failed", "restart" if restarts else "start"
+    with pytest.raises(CommandError, match=rf"FATAL: no\. {re.escape(words)}, and the server serves with that\.$"):
+        getattr(_instance_service, host.fails)(INSTANCE, *([{}] if restarts else []), 5, False)
+    assert host.calls[-4:] == AGAIN
+    assert files(tmp_path) == {name.rpartition(".")[0]: name for name in kept}
 
 
-def test_a_server_that_does_not_answer(host):
+def test_a_server_that_does_not_start_with_the_former_files_either(host: Host, tmp_path: Path) -> None:
+    put(tmp_path, "environment", "environment.before-restart")
+    host.active, host.fails, host.failures = "failed", "restart", 2
+    words = "is back in place, and it does not start with that either: systemctl ended with status 1: job failed"
+    with pytest.raises(CommandError, match=f"{re.escape(words)}$"):
+        _instance_service.restart(INSTANCE, {}, 5, False)
+    assert files(tmp_path) == {"environment": "environment.before-restart"}
+
+
+def test_a_server_that_recovers_is_let_be(host: Host, tmp_path: Path) -> None:
+    put(tmp_path, "environment", "environment.before-restart")
+    host.active, host.after_failure = "activating", "start"
+    host.answers["SELECT 1"] = [CommandError("the database system is starting up")]
+    with pytest.raises(CommandError, match=r"It may still come up; run again once it answers\.$"):
+        _instance_service.restart(INSTANCE, {}, 0, False)
+    assert set(files(tmp_path)) == {"environment", "environment.before-restart"}
+    assert host.calls == [CLEARED, f"systemctl restart {UNIT}"]
+
+
+def test_a_server_that_does_not_answer(host: Host) -> None:
     host.active = "inactive"
     host.answers["SELECT 1"] = [CommandError("no socket")]
+    host.after_failure = "dead"
     text = "16/main did not start: an answer of 16/main did not happen within 0 s (no socket). Its log ends: FATAL: no."
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
         _instance_service.start(INSTANCE, 0, False)
@@ -122,21 +175,23 @@ RESTARTED = [change("service", UNIT, "running", "restarted")]
 
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
-def test_restart(host, check_mode):
+def test_restart(host: Host, check_mode: bool) -> None:
     assert _instance_service.restart(INSTANCE, {}, 5, check_mode) == RESTARTED
     assert host.calls == ([] if check_mode else [CLEARED, f"systemctl restart {UNIT}", "SELECT 1"])
 
 
-def test_a_standby_restarts_once_it_has_replayed_what_its_primary_lowered(host, monkeypatch):
+def test_a_standby_restarts_once_it_has_replayed_what_its_primary_lowered(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = [None, {"max_connections": 200, "max_wal_senders": 10}, {"max_connections": 100, "max_wal_senders": 10}]
-    monkeypatch.setattr(_instance_service._observe_instance, "control", lambda instance: seen.pop(0))
+    monkeypatch.setattr(_observe_instance, "control", lambda instance: seen.pop(0))
     needed = {"max_connections": 100, "max_wal_senders": 10}
     assert _instance_service.restart(INSTANCE, needed, 5, False) == RESTARTED
     assert seen == []
 
 
-def test_a_standby_that_does_not_replay_it_keeps_running(host, monkeypatch):
-    monkeypatch.setattr(_instance_service._observe_instance, "control", lambda instance: {"max_connections": 200})
+def test_a_standby_that_does_not_replay_it_keeps_running(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_observe_instance, "control", lambda instance: {"max_connections": 200})
     with pytest.raises(CommandError, match=r"^replay of the primary's settings did not happen within 0 s$"):
         _instance_service.restart(INSTANCE, {"max_connections": 100}, 0, False)
     assert host.calls == []
@@ -149,34 +204,90 @@ PENDING = {"shared_buffers": {"running": "128MB", "configured": "2GB"}}
 
 def put(folder: Path, *names: str) -> None:
     for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
 
 
-def test_reload(host, tmp_path):
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+def files(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+@pytest.mark.parametrize("waiting", [PENDING, {}], ids=["something waits", "nothing waits"])
+@pytest.mark.parametrize("stale_unit", ["no", "yes"])
+def test_reload(host: Host, tmp_path: Path, waiting: dict[str, dict[str, str]], stale_unit: str) -> None:
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.before-reload", "environment.before-restart")
+    host.stale_unit = stale_unit
     host.answers |= {
         _instance_service.LOAD_TIME: ["10.5", "10.5", "10.5", "12.1"],
-        WAITING: [PENDING],
+        WAITING: [waiting],
     }
-    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, PENDING)
+    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, waiting)
     load = _instance_service.LOAD_TIME
     checks = [_instance_service.HBA_ERRORS, _instance_service.FILE_ERRORS]
-    reload = "SELECT pg_reload_conf()"
-    assert host.calls == [*checks, load, reload, load, load, load, WAITING]
-    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+    unit = ["systemctl daemon-reload"] if stale_unit == "yes" else []
+    after = [load, load, load, WAITING, _instance_service.START_TIME]
+    assert host.calls == [*unit, *checks, load, "SELECT pg_reload_conf()", *after]
+    assert set(files(tmp_path)) == {"pg_hba.conf", *(["environment.before-restart"] if waiting else [])}
 
 
-def test_reload_in_check_mode(host):
+def test_a_new_file_of_the_service_waits_for_a_restart(host: Host, tmp_path: Path) -> None:
+    put(tmp_path, "environment", "environment.before-restart", "unit.d/steadfast.conf", "unit.d/x.conf", "start.conf")
+    os.utime(tmp_path / "unit.d/x.conf", (10.2, 10.2))
+    host.answers |= {_instance_service.LOAD_TIME: ["10.5", "12.1"], WAITING: [{}]}
+    new = {"running": "as it was", "configured": "the new file"}
+    expected = {str(tmp_path / name): new for name in ("environment", "unit.d/steadfast.conf")}
+    assert _instance_service.reload(INSTANCE, 5, False) == (RELOADED, expected)
+    assert (tmp_path / "environment.before-restart").exists()
+
+
+def test_take_back(host: Host, tmp_path: Path) -> None:
+    put(tmp_path, "environment", "environment.before-restart", "pg_hba.conf.before-reload")
+    host.answers[_instance_service.LOAD_TIME] = ["10.5", "12.1"]
+    expected = [change("file", str(tmp_path / "environment"), "waits for a restart", "taken back")]
+    assert _instance_service.take_back(INSTANCE, 5, False) == expected
+    assert files(tmp_path) == {
+        "environment": "environment.before-restart",
+        "pg_hba.conf.before-reload": "pg_hba.conf.before-reload",
+    }
+    assert "SELECT pg_reload_conf()" in host.calls
+    host.calls.clear()
+    assert _instance_service.take_back(INSTANCE, 5, False) == []
+    assert host.calls == []
+
+
+TIMER = "steadfast-watch-16-main.timer"
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["", "check"])
+@pytest.mark.parametrize(
+    ("active", "wanted", "changes"),
+    [
+        ("inactive", True, [change("service", TIMER, "stopped", "started")]),
+        ("active", False, [change("service", TIMER, "running", "ended")]),
+        # Its files are new.
+        ("active", True, []),
+    ],
+)
+def test_watch(host: Host, *, active: str, wanted: bool, changes: list[dict[str, str]], check_mode: bool) -> None:
+    host.active = active
+    assert _instance_service.watch(INSTANCE, wanted, check_mode) == changes
+    verb = "enable" if wanted else "disable"
+    done = ["systemctl daemon-reload", f"systemctl {verb} --quiet --now {TIMER}"]
+    assert host.calls == ([] if check_mode else done)
+
+
+def test_reload_in_check_mode(host: Host) -> None:
     assert _instance_service.reload(INSTANCE, 5, True) == (RELOADED, {})
     assert host.calls == []
 
 
-def test_a_reload_without_effect(host, tmp_path):
-    put(tmp_path, "pg_hba.conf.previous")
+def test_a_reload_without_effect(host: Host, tmp_path: Path) -> None:
+    put(tmp_path, "pg_hba.conf.before-reload")
     host.answers[_instance_service.LOAD_TIME] = ["10.5"]
     with pytest.raises(CommandError, match=r"^the reload did not happen within 0 s$"):
         _instance_service.reload(INSTANCE, 0, False)
-    assert (tmp_path / "pg_hba.conf.previous").exists()
+    assert (tmp_path / "pg_hba.conf.before-reload").exists()
 
 
 @pytest.mark.parametrize(
@@ -184,16 +295,16 @@ def test_a_reload_without_effect(host, tmp_path):
     [
         pytest.param(
             {_instance_service.HBA_ERRORS: [["/etc/pg_hba.conf line 7: invalid mask"]]},
-            ["pg_hba.conf.previous"],
+            ["pg_hba.conf.before-reload"],
             "16/main refuses its configuration: /etc/pg_hba.conf line 7: invalid mask. "
             "The former pg_hba.conf is back in place.",
             id="rule",
         ),
         pytest.param(
             {_instance_service.FILE_ERRORS: [["10-server.conf line 3: x: bad"]], _instance_service.HBA_ERRORS: [["y"]]},
-            ["pg_hba.conf.previous", "pg_ident.conf.previous"],
+            ["pg_hba.conf.before-reload", "pg_ident.conf.before-reload"],
             "16/main refuses its configuration: y; 10-server.conf line 3: x: bad. "
-            "The former pg_hba.conf, pg_ident.conf is back in place.",
+            "The former pg_hba.conf, pg_ident.conf are back in place.",
             id="both",
         ),
         pytest.param(
@@ -204,7 +315,9 @@ def test_a_reload_without_effect(host, tmp_path):
         ),
     ],
 )
-def test_a_bad_file_does_not_stay(host, tmp_path, errors, kept, text):
+def test_a_bad_file_does_not_stay(
+    host: Host, tmp_path: Path, errors: dict[str, list[list[str]]], kept: list[str], text: str
+) -> None:
     host.answers |= errors
     put(tmp_path, "pg_hba.conf", "pg_ident.conf", *kept)
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
@@ -212,18 +325,28 @@ def test_a_bad_file_does_not_stay(host, tmp_path, errors, kept, text):
     assert "SELECT pg_reload_conf()" not in host.calls
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pg_hba.conf", "pg_ident.conf"]
     for name in ("pg_hba.conf", "pg_ident.conf"):
-        previous = f"{name}.previous"
+        previous = f"{name}.before-reload"
         assert (tmp_path / name).read_text() == (previous if previous in kept else name)
 
 
-def test_a_start_accepts_the_files(host, tmp_path):
+@pytest.mark.parametrize(("verb", "arguments"), [("start", []), ("restart", [{}])])
+def test_a_server_that_comes_up_accepts_the_files(
+    host: Host, tmp_path: Path, verb: str, arguments: list[dict[str, Any]]
+) -> None:
     host.active = "inactive"
-    put(tmp_path, "pg_hba.conf", "pg_hba.conf.previous")
+    put(tmp_path, "pg_hba.conf", "pg_hba.conf.before-reload", "conf.d/10-server.conf.before-restart")
+    getattr(_instance_service, verb)(INSTANCE, *arguments, 5, False)
+    assert set(files(tmp_path)) == {"pg_hba.conf"}
+
+
+def test_one_that_only_has_to_be_enabled_accepts_nothing(host: Host, tmp_path: Path) -> None:
+    host.enabled = "disabled"
+    put(tmp_path, "environment.before-restart")
     _instance_service.start(INSTANCE, 5, False)
-    assert [path.name for path in tmp_path.iterdir()] == ["pg_hba.conf"]
+    assert set(files(tmp_path)) == {"environment.before-restart"}
 
 
-def test_log_tail_without_a_log():
+def test_log_tail_without_a_log() -> None:
     assert _instance_service.log_tail(Instance("16", "no_such_cluster", Path("/data"))) == "no log yet"
 
 
@@ -231,7 +354,7 @@ def test_log_tail_without_a_log():
     ("text", "tail"),
     [("", ""), ("one\ntwo\n", "one | two"), ("x" * 9000 + "\na\nb\nc\n", "b | c"), ("\xff\nc\n", "\ufffd | c")],
 )
-def test_log_tail(tmp_path, monkeypatch, text, tail):
+def test_log_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, tail: str) -> None:
     log = tmp_path / "postgresql-16-main.log"
     log.write_bytes(text.encode("latin-1"))
     monkeypatch.setattr(_instance_service, "Path", lambda name: tmp_path)

@@ -9,6 +9,8 @@ import os
 import pwd
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -19,7 +21,7 @@ from files_on_disk import GOOD, ME, MY_GROUP, NOBODY, ROOT, everything, expected
 # What is done, and what check mode says
 
 
-def test_every_kind_of_change(tmp_path):
+def test_every_kind_of_change(tmp_path: Path) -> None:
     files = everything(tmp_path)
     done = run(files)
     assert done["changes"] == expected(tmp_path)
@@ -39,7 +41,7 @@ def test_every_kind_of_change(tmp_path):
     }
 
 
-def test_check_mode_predicts_the_same_and_changes_nothing(tmp_path):
+def test_check_mode_predicts_the_same_and_changes_nothing(tmp_path: Path) -> None:
     files = everything(tmp_path)
     before = tree(tmp_path)
     predicted = run(files, check=True)
@@ -48,16 +50,23 @@ def test_check_mode_predicts_the_same_and_changes_nothing(tmp_path):
     assert predicted["diff"] == run(files)["diff"]
 
 
-def test_second_run_changes_nothing(tmp_path):
+def test_second_run_changes_nothing(tmp_path: Path) -> None:
     files = everything(tmp_path)
     run(files)
     before = {item: item.lstat().st_mtime_ns for item in tmp_path.rglob("*")}
-    assert run(files) == {"changed": False, "changes": [], "changed_paths": [], "unchecked": [], "diff": []}
+    assert run(files) == {
+        "changed": False,
+        "changes": [],
+        "changed_paths": [],
+        "written_paths": [],
+        "unchecked": [],
+        "diff": [],
+    }
     assert run(files, check=True)["changes"] == []
     assert {item: item.lstat().st_mtime_ns for item in tmp_path.rglob("*")} == before
 
 
-def test_check_mode_on_an_empty_host(tmp_path):
+def test_check_mode_on_an_empty_host(tmp_path: Path) -> None:
     files = [
         {"path": tmp_path / "etc" / "main" / "a", "content": "x", "validate": ["no-such-program", "%s"]},
         {"path": tmp_path / "b", "content": "x", "owner": NOBODY, "validate": GOOD},
@@ -71,7 +80,7 @@ def test_check_mode_on_an_empty_host(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_mode_lets_the_checker_see_the_candidate(tmp_path):
+def test_check_mode_lets_the_checker_see_the_candidate(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("good")
     message = refusal([{"path": path, "content": "bad", "validate": GOOD}], check=True)
@@ -79,7 +88,7 @@ def test_check_mode_lets_the_checker_see_the_candidate(tmp_path):
     assert tree(tmp_path) == {"a": ("0o100644", "good")}
 
 
-def test_an_owner_that_is_still_to_come_differs(tmp_path):
+def test_an_owner_that_is_still_to_come_differs(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     predicted = run([{"path": tmp_path / "a", "content": "x", "owner": NOBODY, "group": NOBODY}], check=True)
     assert predicted["changes"] == [
@@ -92,7 +101,7 @@ def test_an_owner_that_is_still_to_come_differs(tmp_path):
     ]
 
 
-def test_owner_drift(tmp_path):
+def test_owner_drift(tmp_path: Path) -> None:
     """Root repairs the owner; anybody else fails, and puts the other files back."""
     (tmp_path / "a").write_text("old")
     (tmp_path / "b").write_text("x")
@@ -111,13 +120,13 @@ def test_owner_drift(tmp_path):
     assert run(files)["changed"] is False
 
 
-def test_owners_by_number(tmp_path):
+def test_owners_by_number(tmp_path: Path) -> None:
     entry = {"path": tmp_path / "a", "content": "x", "owner": str(os.geteuid()), "group": str(os.getegid())}
     run([entry])
     assert run([entry])["changed"] is False
 
 
-def test_modes_by_default(tmp_path):
+def test_modes_by_default(tmp_path: Path) -> None:
     run(
         [
             {"path": tmp_path / "d", "state": "directory"},
@@ -178,13 +187,13 @@ def test_modes_by_default(tmp_path):
         ),
     ],
 )
-def test_options_that_make_no_sense(files, messages):
+def test_options_that_make_no_sense(files: list[Any], messages: list[str]) -> None:
     with pytest.raises(_files.FilesError) as caught:
         managed_files.parse(params(files))
     assert str(caught.value).splitlines() == messages
 
 
-def test_default_modes_that_make_no_sense():
+def test_default_modes_that_make_no_sense() -> None:
     with pytest.raises(_files.FilesError) as caught:
         managed_files.parse(params([], mode=420, directory_mode="rwx"))
     assert str(caught.value).splitlines() == [
@@ -196,8 +205,8 @@ def test_default_modes_that_make_no_sense():
 # Differences and secrets
 
 
-def test_differences(tmp_path):
-    shown = {}
+def test_differences(tmp_path: Path) -> None:
+    shown: dict[str, Any] = {}
     for difference in run(everything(tmp_path))["diff"]:
         name = os.path.relpath(difference["before_header"], tmp_path)
         shown.setdefault(name, []).append((difference["before"], difference["after"]))
@@ -217,20 +226,20 @@ def test_differences(tmp_path):
 
 
 @pytest.mark.parametrize("before", [b"\0binary", b"x" * 200_000])
-def test_differences_that_are_not_shown(tmp_path, before):
+def test_differences_that_are_not_shown(tmp_path: Path, before: bytes) -> None:
     (tmp_path / "a").write_bytes(before)
     shown = run([{"path": tmp_path / "a", "content": "text"}], check=True)["diff"]
     assert [(one["before"], one["after"]) for one in shown] == [("", "content differs (too large or binary)\n")]
 
 
-def test_a_file_of_another_encoding(tmp_path):
+def test_a_file_of_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"caf\xe9\n")
     shown = run([{"path": tmp_path / "a", "content": "caf\udce9s\n"}])["diff"]
     assert (tmp_path / "a").read_bytes() == b"caf\xe9s\n"
     assert shown[0]["before"] == "caf\ufffd\n"
 
 
-def test_secrets_that_ansible_hides_everywhere():
+def test_secrets_that_ansible_hides_everywhere() -> None:
     secrets = {"on\n", "", "correct horse\n"}
     assert managed_files.narrowed(secrets) == {"correct horse\n", "correct horse"}
 
@@ -238,7 +247,7 @@ def test_secrets_that_ansible_hides_everywhere():
 # Through AnsibleModule
 
 
-def module(files, tmp_path, **options):
+def module(files: list[dict[str, Any]], tmp_path: Path, **options: bool) -> dict[str, Any]:
     """Run the module as a program, arguments on its standard input, and return what it prints."""
     arguments = {"files": files, "owner": ME, "group": MY_GROUP, "_ansible_diff": True, **options}
     done = subprocess.run(
@@ -251,10 +260,11 @@ def module(files, tmp_path, **options):
         check=False,
     )
     assert done.stderr == ""
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def test_as_a_module(tmp_path):
+def test_as_a_module(tmp_path: Path) -> None:
     files = [
         {**entry, "path": str(entry["path"])}
         for entry in [*everything(tmp_path), {"path": tmp_path / "short", "secret_content": "o\n"}]
@@ -274,7 +284,7 @@ def test_as_a_module(tmp_path):
     assert "********" not in json.dumps(done)
 
 
-def test_a_failing_module_shows_no_secret(tmp_path):
+def test_a_failing_module_shows_no_secret(tmp_path: Path) -> None:
     files = [{"path": f"{tmp_path}/a", "secret_content": "first line\nsecond line\n", "validate": ["false", "%s"]}]
     done = module(files, tmp_path)
     assert done["failed"] is True
@@ -282,7 +292,9 @@ def test_a_failing_module_shows_no_secret(tmp_path):
     assert "line" not in json.dumps(done)
 
 
-def test_the_log_of_the_host_has_the_paths_only(tmp_path, monkeypatch, capsys):
+def test_the_log_of_the_host_has_the_paths_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     logged = []
     monkeypatch.setattr(
         managed_files.FilesModule, "log", lambda self, text, log_args=None: logged.append((text, log_args))

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import Cluster, Member, member_name
 
@@ -21,7 +23,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
         ("x" * 70, "x" * 63),
     ],
 )
-def test_member_name(inventory_name, name):
+def test_member_name(inventory_name: str, name: str) -> None:
     assert member_name(inventory_name) == name
     assert Member(inventory_name, frozenset()).member_name == name
 
@@ -41,11 +43,11 @@ def at(region: str, zone: str) -> Member:
         (at("eu", "b"), at("eu", ""), False),
     ],
 )
-def test_candidate(standby, primary, candidate):
+def test_candidate(standby: Member, primary: Member, candidate: bool) -> None:
     assert standby.is_candidate_for(primary) is candidate
 
 
-def test_a_member_from_json():
+def test_a_member_from_json() -> None:
     given = {"name": "db1", "duties": ["pooler", "database"], "region": None, "zone": "a", "other": 1}
     assert Member.from_json(given) == Member("db1", frozenset({"database", "pooler"}), "", "a", "")
     assert Member.from_json(given | {"region": "eu", "address": "10.0.0.1"}) == Member(
@@ -67,11 +69,11 @@ OPS1 = Member("ops1", frozenset({"repository"}))
         ((OPS1,), "", ""),
     ],
 )
-def test_first_primary(members, initial_primary, first):
+def test_first_primary(members: tuple[Any, ...], initial_primary: str, first: str) -> None:
     assert Cluster(members, initial_primary).first_primary == first
 
 
-def test_names_of_a_cluster():
+def test_names_of_a_cluster() -> None:
     cluster = Cluster((OPS1, DB2, DB1), name="orders", version="17")
     assert list(cluster.databases) == ["db1", "db2"]
     assert cluster.service == "postgresql@17-orders"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import (
     Clock,
@@ -18,25 +20,25 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._observation 
 from situations import DIRECTORY, ID, OTHER_ID, empty, primary, setting, slot, standby, stopped, stopped_standby
 
 
-def seen(given) -> Observation:
+def seen(given: dict[str, Any]) -> Observation:
     return Observation.from_json(given)
 
 
 @pytest.mark.parametrize(
     ("text", "position"), [("0/0", 0), ("0/3000060", 0x3000060), ("16/B374D848", 0x16B374D848), ("1/0", 1 << 32)]
 )
-def test_lsn(text, position):
+def test_lsn(text: str, position: int) -> None:
     assert parse_lsn(text) == position
     assert format_lsn(position) == text
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_no_lsn(nothing):
+def test_no_lsn(nothing: str | None) -> None:
     assert parse_lsn(nothing) == 0
 
 
 @pytest.mark.parametrize("given", [{}, {"data": None, "server": None, "control": None, "marker": None, "unit": None}])
-def test_a_host_of_which_little_was_seen_is_not_empty(given):
+def test_a_host_of_which_little_was_seen_is_not_empty(given: dict[str, None]) -> None:
     view = seen(given)
     assert (view.is_empty, view.holds_data, view.is_stopped_primary, view.is_starting) == (False, True, False, False)
     assert (view.system_identifier, view.timeline, view.lsn, view.forks, view.slots) == ("", 0, 0, {}, {})
@@ -76,7 +78,7 @@ def test_a_host_of_which_little_was_seen_is_not_empty(given):
         (stopped(data={"state": "absent"}), "is_stopped is_stopped_primary"),
     ],
 )
-def test_kinds(given, kind):
+def test_kinds(given: dict[str, Any], kind: str) -> None:
     kinds = (
         "is_empty",
         "has_foreign_files",
@@ -97,14 +99,14 @@ def test_kinds(given, kind):
     assert view.holds_data is not (view.is_empty or view.has_foreign_files)
 
 
-def test_a_server_knows_better_than_its_control_data():
+def test_a_server_knows_better_than_its_control_data() -> None:
     running = primary(timeline=3, lsn="0/9000000") | {"control": stopped(identifier=OTHER_ID)["control"]}
     view = seen(running)
     assert (view.system_identifier, view.timeline, view.lsn) == (ID, 3, 0x9000000)
 
 
 @pytest.mark.parametrize("furthest", ["lsn", "receive_lsn", "flush_lsn"])
-def test_all_wal_counts_whether_replayed_or_not(furthest):
+def test_all_wal_counts_whether_replayed_or_not(furthest: str) -> None:
     lsns = {"lsn": "0/1000000", "receive_lsn": "0/1000000", "flush_lsn": None}
     assert seen(standby(server=lsns | {furthest: "0/2000000"})).lsn == 0x2000000
 
@@ -120,7 +122,7 @@ def test_all_wal_counts_whether_replayed_or_not(furthest):
         ({"minimum_recovery_timeline": 0, "minimum_recovery_lsn": "0/0"}, Control(ID, "shut down", 1, 0x5000028)),
     ],
 )
-def test_control_data(minimum, control):
+def test_control_data(minimum: dict[str, Any], control: Control) -> None:
     given = stopped()
     given["control"] |= minimum
     assert seen(given).control == control
@@ -137,7 +139,7 @@ def test_control_data(minimum, control):
         ("", None, set()),
     ],
 )
-def test_senders(conninfo, receiver, senders):
+def test_senders(conninfo: str, receiver: dict[str, str] | None, senders: set[str]) -> None:
     assert seen(standby(conninfo=conninfo, receiver=receiver)).senders == senders
 
 
@@ -150,20 +152,20 @@ def test_senders(conninfo, receiver, senders):
         (None, False),
     ],
 )
-def test_receives_on(receiver, receives):
+def test_receives_on(receiver: dict[str, Any] | None, receives: bool) -> None:
     assert seen(standby(receiver=receiver)).receives_on(2) is receives
 
 
-def test_a_stopped_host_receives_nothing():
+def test_a_stopped_host_receives_nothing() -> None:
     assert not seen(stopped_standby()).receives_on(1)
 
 
-def test_streaming_standbys_are_named_as_the_set_compares_them():
+def test_streaming_standbys_are_named_as_the_set_compares_them() -> None:
     senders = {"DB2": {"state": "streaming"}, "db3": {"state": "catchup"}, "db4": {"state": None}}
     assert seen(primary(replication=senders)).streaming == {"db2"}
 
 
-def test_settings_of_auto_conf_from_file_and_server():
+def test_settings_of_auto_conf_from_file_and_server() -> None:
     settings = {"work_mem": setting("1", f"{DIRECTORY}/postgresql.auto.conf"), "port": setting("5432", None)}
     view = seen(primary(data={"auto_conf": {"fsync": "off"}}, server={"settings": settings}))
     assert view.auto_settings == {"fsync", "work_mem"}
@@ -171,7 +173,7 @@ def test_settings_of_auto_conf_from_file_and_server():
     assert seen(stopped(data={"auto_conf": {"fsync": "off"}})).auto_settings == {"fsync"}
 
 
-def test_the_rest_of_a_server():
+def test_the_rest_of_a_server() -> None:
     view = seen(
         primary(
             timeline=3,
@@ -181,10 +183,12 @@ def test_the_rest_of_a_server():
     )
     assert view.forks == {1: 0x3000000, 2: 0x4000000}
     assert view.slots == {"db2": Slot(False, "lost", 0), "db3": Slot(True, "", 0)}
-    assert seen(standby()).server.receiver == Receiver("streaming", "10.0.0.1", 1)
+    server = seen(standby()).server
+    assert server
+    assert server.receiver == Receiver("streaming", "10.0.0.1", 1)
 
 
-def test_the_rest_of_a_host():
+def test_the_rest_of_a_host() -> None:
     given = empty(host={"ipv4": "10.0.0.1", "ipv6": "fd00::1"}, marker={"system_identifier": ID, "version": "16"})
     view = seen(given)
     assert view.addresses == ("10.0.0.1", "fd00::1")
@@ -195,11 +199,11 @@ def test_the_rest_of_a_host():
 
 
 @pytest.mark.parametrize("missing", ["sent", "received", "now"])
-def test_a_clock_needs_all_three_times(missing):
+def test_a_clock_needs_all_three_times(missing: str) -> None:
     assert seen(empty(clock={"sent": 1.0, "received": 2.0, "now": 0.0} | {missing: None})).clock is None
 
 
-def test_a_clock_at_the_epoch():
+def test_a_clock_at_the_epoch() -> None:
     clock = seen(empty(clock={"sent": 0.0, "received": 2.0, "now": 5.0})).clock
     assert clock == Clock(0.0, 2.0, 5.0)
     assert (clock.earliest, clock.latest) == (3.0, 5.0)

@@ -1,191 +1,52 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read of a host and of an instance's files and server."""
+"""What is read of an instance's files and server."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
-    _observe_host,
     _observe_instance,
     _observe_sql,
     _postgres,
-    _restart,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance
-
-GIB = 1 << 30
 
 
 @pytest.fixture
-def instance(tmp_path, monkeypatch):
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     monkeypatch.setattr(_postgres, "STATE_DIRECTORY", tmp_path / "state")
     monkeypatch.setattr(Instance, "configuration", tmp_path / "etc")
     return Instance("16", "main", tmp_path / "data")
 
 
-def refuse(*given, **options):
+def refuse(*given: Instance | list[Any] | str, **options: Any) -> None:
     raise CommandError("it is not there")
-
-
-# The host.
-
-
-def test_host():
-    found = _observe_host.host()
-    assert found["cores"] == len(os.sched_getaffinity(0))
-    assert 0 < (found["cgroup_memory_bytes"] or 1) < found["memory_bytes"]
-    assert set(found["groups"]) <= {"postgres", "ssl-cert"}
-
-
-@pytest.mark.parametrize(
-    ("release", "distribution", "version"),
-    [({"ID": "debian", "VERSION_ID": "13"}, "Debian", "13"), ({}, "", ""), (OSError(2, "no such file"), "", "")],
-)
-def test_distribution(monkeypatch, release, distribution, version):
-    def read():
-        if isinstance(release, OSError):
-            raise release
-        return release
-
-    monkeypatch.setattr(_observe_host.platform, "freedesktop_os_release", read)
-    found = _observe_host.host()
-    assert (found["distribution"], found["distribution_version"]) == (distribution, version)
-
-
-def files(monkeypatch, **contents: str) -> None:
-    """Let the kernel's files hold this; one that is not named is not there."""
-    monkeypatch.setattr(Path, "exists", lambda path: path.name in contents)
-    monkeypatch.setattr(Path, "read_text", lambda path, encoding: contents[path.name])
-
-
-MEMINFO = "MemFree:  1 kB\nMemTotal:        8388608 kB\n"
-
-
-@pytest.mark.parametrize(
-    ("contents", "limit"),
-    [
-        ({"memory.max": "2147483648\n"}, 2 * GIB),
-        ({"memory.max": "max\n"}, None),
-        ({"memory.limit_in_bytes": "1073741824\n"}, GIB),
-        ({"memory.limit_in_bytes": "9223372036854771712\n"}, None),
-        ({"memory.max": "8589934592\n"}, None),
-        ({}, None),
-    ],
-)
-def test_memory_of_the_cgroup(monkeypatch, contents, limit):
-    files(monkeypatch, meminfo=MEMINFO, **contents)
-    found = _observe_host.host()
-    assert (found["memory_bytes"], found["cgroup_memory_bytes"]) == (8 * GIB, limit)
-
-
-@pytest.mark.parametrize(("turns", "found"), [("1\n", True), ("0\n", False), (None, None)])
-def test_kind_of_a_disk(monkeypatch, turns, found):
-    files(monkeypatch, **({"rotational": turns} if turns else {}))
-    assert _observe_host._rotational(os.makedev(8, 1)) is found
-
-
-def test_disks(tmp_path):
-    (tmp_path / "made").mkdir()
-    found = _observe_host.disks({"data": tmp_path / "made", "wal": tmp_path / "to" / "come"})
-    room = os.statvfs(tmp_path)
-    assert set(found) == {"data", "wal"}
-    for disk in found.values():
-        assert disk["bytes"] == room.f_frsize * room.f_blocks
-        assert 0 < disk["available"] <= disk["bytes"]
-        assert Path(disk["mount"]).is_mount()
-
-
-LISTED = "ii |postgresql-16|16.14-1.pgdg13+1\nrc |postgresql-15|15.9-1\nii |ssl-cert|1.1.3\n"
-
-
-def test_packages(monkeypatch):
-    done = subprocess.CompletedProcess([], 1, LISTED, "dpkg-query: no packages found matching pgbouncer*")
-    monkeypatch.setattr(_observe_host.subprocess, "run", lambda *command, **options: done)
-    assert _observe_host.packages() == {"postgresql-16": "16.14-1.pgdg13+1", "ssl-cert": "1.1.3"}
-
-
-def test_packages_of_another_distribution(monkeypatch):
-    def run(*command, **options):
-        raise FileNotFoundError(2, "No such file or directory", "dpkg-query")
-
-    monkeypatch.setattr(_observe_host.subprocess, "run", run)
-    assert _observe_host.packages() == {}
-
-
-def shown(**changes: str) -> str:
-    values = {
-        "ActiveState": "active",
-        "UnitFileState": "enabled",
-        "LoadState": "loaded",
-        "NRestarts": "0",
-        "NeedDaemonReload": "no",
-        **changes,
-    }
-    return "\n".join(f"{name}={value}" for name, value in values.items())
-
-
-UNIT = {
-    "active": "active",
-    "enabled": True,
-    "masked": False,
-    "restarts": 0,
-    "needs_daemon_reload": False,
-    "clone": {"active": "inactive"},
-    "watch": {"active": "active"},
-}
-
-
-@pytest.mark.parametrize(
-    ("own", "differs"),
-    [
-        ({}, {}),
-        ({"ActiveState": "failed", "NRestarts": "5"}, {"active": "failed", "restarts": 5}),
-        ({"UnitFileState": "disabled"}, {"enabled": False}),
-        ({"UnitFileState": "", "NRestarts": ""}, {"enabled": False}),
-        ({"LoadState": "masked", "UnitFileState": "masked"}, {"masked": True, "enabled": False}),
-        ({"NeedDaemonReload": "yes"}, {"needs_daemon_reload": True}),
-    ],
-)
-def test_unit(monkeypatch, instance, own, differs):
-    blocks = [shown(**own), shown(ActiveState="inactive"), shown()]
-    asked = []
-    monkeypatch.setattr(_observe_host, "run", lambda command: asked.append(command) or "\n\n".join(blocks) + "\n")
-    assert _observe_host.unit(instance) == UNIT | differs
-    assert asked[0][3:] == [
-        "postgresql@16-main.service",
-        "steadfast-clone-16-main.service",
-        "steadfast-watch-16-main.timer",
-    ]
-
-
-def test_unit_without_systemd(monkeypatch, instance):
-    monkeypatch.setattr(_observe_host, "run", refuse)
-    found = _observe_host.unit(instance)
-    assert (found["active"], found["enabled"], found["masked"]) == ("unknown", False, False)
 
 
 # The instance's files.
 
 
 def make(folder: Path, **contents: str) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
         (folder / name).write_text(text)
 
 
-NOTHING = {
+NOTHING: dict[str, Any] = {
     "state": "absent",
     "version": None,
     "wal_directory": None,
     "incomplete": False,
     "standby_signal": False,
     "auto_conf": {},
+    "synchronous_set": "",
 }
 
 
@@ -218,27 +79,51 @@ NOTHING = {
         ),
     ],
 )
-def test_data(instance, contents, differs):
+def test_data(instance: Instance, contents: dict[str, str] | None, differs: dict[str, Any]) -> None:
     if contents is not None:
         make(instance.data_directory, **contents)
     found = _observe_instance.data(instance)
     assert found == {"directory": str(instance.data_directory)} | NOTHING | differs
 
 
-def test_data_with_its_wal_elsewhere(instance, tmp_path):
+def test_data_with_its_wal_elsewhere(instance: Instance, tmp_path: Path) -> None:
     make(instance.data_directory, PG_VERSION="16\n")
     make(tmp_path / "wal")
     (instance.data_directory / "pg_wal").symlink_to(tmp_path / "wal")
     assert _observe_instance.data(instance)["wal_directory"] == str(tmp_path / "wal")
 
 
-def test_data_beside_what_was_left(instance, tmp_path):
+def test_data_beside_what_was_left(instance: Instance, tmp_path: Path) -> None:
     make(tmp_path / "data.incomplete")
     found = _observe_instance.data(instance)
     assert (found["state"], found["incomplete"]) == ("absent", True)
 
 
-def test_marker(instance):
+def test_the_file_of_the_synchronous_set(instance: Instance) -> None:
+    make(instance.synchronous_file.parent, **{instance.synchronous_file.name: SET})
+    assert _observe_instance.data(instance)["synchronous_set"] == 'ANY 1 ("db2", "db4")'
+
+
+SET = """# Written by /usr/local/lib/steadfast/synchronous.
+synchronous_standby_names = 'ANY 1 ("db2", "db4")'
+"""
+
+
+def test_journal(instance: Instance) -> None:
+    assert _observe_instance.journal(instance) == {"synchronous_set": None, "error": None}
+    make(instance.journal.parent, **{"journal.jsonl": '{"event": "synchronous set", "to": ["db2"]}\n'})
+    entry = {"event": "synchronous set", "to": ["db2"]}
+    assert _observe_instance.journal(instance) == {"synchronous_set": entry, "error": None}
+
+
+def test_a_journal_that_cannot_be_read(instance: Instance) -> None:
+    instance.journal.mkdir(parents=True)
+    found = _observe_instance.journal(instance)
+    assert found["synchronous_set"] is None
+    assert "Is a directory" in found["error"]
+
+
+def test_marker(instance: Instance) -> None:
     assert _observe_instance.marker(instance) is None
     _postgres.write_marker(instance, "73")
     assert _observe_instance.marker(instance) == {"system_identifier": "73", "version": "16"}
@@ -262,7 +147,7 @@ Data page checksum version:           1
 """
 
 
-def test_control(monkeypatch, instance):
+def test_control(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> None:
     monkeypatch.setattr(_observe_instance, "run", lambda command: CONTROL)
     found = _observe_instance.control(instance)
     assert found == {
@@ -280,10 +165,10 @@ def test_control(monkeypatch, instance):
         "max_locks_per_transaction": 128,
     }
     # What a standby has to have replayed before it restarts is read here.
-    assert set(_restart.STANDBY_MINIMA) <= set(found)
+    assert set(STANDBY_MINIMA) <= set(found)
 
 
-def test_no_control_data(monkeypatch, instance):
+def test_no_control_data(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> None:
     monkeypatch.setattr(_observe_instance, "run", refuse)
     assert _observe_instance.control(instance) is None
 
@@ -299,9 +184,13 @@ LOADED = 1_700_000_000
         ("etc/pg_hba.conf", 1, True),
         ("ssl/server.key", 1, True),
         ("etc/.pg_hba.conf.steadfast", 1, False),
+        ("etc/pg_hba.conf.before-reload", 1, False),
+        ("etc/conf.d/10-server.conf.before-restart", 1, False),
     ],
 )
-def test_files_that_are_newer_than_their_load(instance, tmp_path, name, age, stale):
+def test_files_that_are_newer_than_their_load(
+    instance: Instance, tmp_path: Path, name: str, age: int, stale: bool
+) -> None:
     (tmp_path / "etc" / "conf.d").mkdir(parents=True)
     (tmp_path / "ssl").mkdir()
     for path in ("etc/pg_ident.conf", "ssl/ca.crt", name):
@@ -312,12 +201,12 @@ def test_files_that_are_newer_than_their_load(instance, tmp_path, name, age, sta
     assert found == ([str(tmp_path / name)] if stale else [])
 
 
-def test_nothing_is_stale_without_a_server(instance, tmp_path):
+def test_nothing_is_stale_without_a_server(instance: Instance, tmp_path: Path) -> None:
     make(tmp_path / "etc", pg_hba="")
     assert _observe_instance.stale(instance, None, tmp_path) == []
 
 
-def test_nothing_is_stale_where_there_are_no_files(instance, tmp_path):
+def test_nothing_is_stale_where_there_are_no_files(instance: Instance, tmp_path: Path) -> None:
     assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0}, tmp_path / "ssl") == []
 
 
@@ -328,31 +217,82 @@ HISTORY = "1\t0/5000000\tno recovery target specified\n\n2\t0/7A000028\tbefore 2
 
 
 @pytest.fixture
-def answers(monkeypatch, instance):
+def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, Any]:
     """Let a server answer, and its WAL directory hold what is usual."""
     status = instance.data_directory / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
-    made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB, "archiver": {}}
+    made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB}
+    made |= {"archiver": {}, "pending": {}, "started_at": 10.5}
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
     monkeypatch.setattr(_observe_instance, "query_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
     return made
 
 
-def test_server(answers, instance):
+def test_server(answers: dict[str, Any], instance: Instance) -> None:
     wal = instance.data_directory / "pg_wal"
     (wal / "00000003.history").write_text(HISTORY)
     for name in ("000000030000000000000001.ready", "000000030000000000000002.ready", "00000003.history.done"):
         (wal / "archive_status" / name).touch()
     found, error = _observe_instance.server(instance)
     assert error is None
+    assert found
+    assert found
+    assert found
     assert found["sql"] == _observe_sql.OBSERVE
     assert found["history"] == [{"timeline": 1, "switch_lsn": "0/5000000"}, {"timeline": 2, "switch_lsn": "0/7A000028"}]
     assert found["archiver"] == {"waiting": 2}
 
 
-def test_a_first_timeline_has_no_history(answers, instance):
+@pytest.mark.parametrize(
+    ("name", "age", "waits"),
+    [
+        ("etc/environment", 1, True),
+        ("etc/environment", 0, False),
+        ("etc/pg_ctl.conf", 1, True),
+        ("etc/start.conf", 1, False),
+        ("unit.d/steadfast.conf", 1, True),
+        ("unit.d/limits.conf", 1, True),
+        ("unit.d/steadfast.conf.before-restart", 1, False),
+    ],
+)
+def test_files_that_only_a_start_reads(
+    answers: dict[str, Any],
+    instance: Instance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    name: str,
+    age: int,
+    waits: bool,
+) -> None:
+    monkeypatch.setattr(Instance, "drop_ins", tmp_path / "unit.d")
+    answers |= {"started_at": float(LOADED), "pending": {"port": {"running": "1", "configured": "2"}}}
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.touch()
+    os.utime(path, (LOADED + age, LOADED + age))
+    server = _observe_instance.server(instance)[0]
+    assert server
+    found = server["pending"]
+    new = {str(path): {"running": "as it was", "configured": "the new file"}}
+    assert found == {"port": {"running": "1", "configured": "2"}, **(new if waits else {})}
+
+
+def test_libraries(instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("pg_stat_statements.so", "auto_explain.so", "pgxs", "libpq.so.5"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(_observe_instance, "run", lambda command: f"{tmp_path}\n")
+    expected = {"directory": str(tmp_path), "names": ["auto_explain", "pg_stat_statements"]}
+    assert _observe_instance.libraries(instance) == expected
+    monkeypatch.setattr(_observe_instance, "run", refuse)
+    assert _observe_instance.libraries(instance) is None
+
+
+def test_a_first_timeline_has_no_history(answers: dict[str, Any], instance: Instance) -> None:
     answers["timeline"] = 1
-    assert _observe_instance.server(instance)[0]["history"] == []
+    found, _ = _observe_instance.server(instance)
+    assert found
+    assert found["history"] == []
 
 
 @pytest.mark.parametrize(
@@ -367,26 +307,32 @@ def test_a_first_timeline_has_no_history(answers, instance):
         pytest.param(False, ["000000020000000000000004"], 1, id="a primary knows"),
     ],
 )
-def test_timeline_of_a_standby(answers, instance, recovery, files, timeline):
+def test_timeline_of_a_standby(
+    answers: dict[str, Any], instance: Instance, recovery: bool, files: list[str], timeline: int
+) -> None:
     answers |= {"timeline": 1, "in_recovery": recovery, "lsn": "0/5000060"}
     for name in files:
         (instance.data_directory / "pg_wal" / name).touch()
-    assert _observe_instance.server(instance)[0]["timeline"] == timeline
+    found, _ = _observe_instance.server(instance)
+    assert found
+    assert found["timeline"] == timeline
 
 
-def test_a_server_that_does_not_answer(answers, instance, monkeypatch):
+def test_a_server_that_does_not_answer(
+    answers: dict[str, Any], instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_observe_instance, "query_json", refuse)
     assert _observe_instance.server(instance) == (None, "it is not there")
 
 
-def test_no_server_is_asked_before_its_package_is_there(instance, monkeypatch):
+def test_no_server_is_asked_before_its_package_is_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: False)
     monkeypatch.setattr(_observe_instance, "query_json", lambda *given: pytest.fail("asked"))
     assert _observe_instance.server(instance) == (None, None)
 
 
-def test_the_statement_reads_what_restarts_depend_on():
+def test_the_statement_reads_what_restarts_depend_on() -> None:
     """They are always there, whether a file sets them or not."""
     always = re.search(r"OR name IN \((.*?)\)\)", _observe_sql.OBSERVE, re.DOTALL)
     assert always
-    assert set(_restart.STANDBY_MINIMA) | {"synchronous_standby_names"} <= set(re.findall(r"'(\w+)'", always[1]))
+    assert set(STANDBY_MINIMA) | {"synchronous_standby_names"} <= set(re.findall(r"'(\w+)'", always[1]))

@@ -62,7 +62,7 @@ PRELOADED = ["pg_stat_statements"]
         ("max_wal_senders", 0, "0", "0"),
     ],
 )
-def test_accepted(name: str, value: Any, text: str, line: str):
+def test_accepted(name: str, value: Any, text: str, line: str) -> None:
     if name not in rules.OWNED:
         assert parameters.check({name: value}, "16", PRELOADED) == []
     assert parameters.text(name, value, "16") == text
@@ -70,7 +70,7 @@ def test_accepted(name: str, value: Any, text: str, line: str):
     assert parameters.same_value(name, value, line, "16")
 
 
-def test_an_extension_without_a_catalogue_takes_any_value():
+def test_an_extension_without_a_catalogue_takes_any_value() -> None:
     values = {"cron.use_background_workers": True, "cron.anything": "a b"}
     assert parameters.check(values, "16", ["pg_cron"]) == []
     assert parameters.merged({}, values, "16") == {"cron.use_background_workers": "on", "cron.anything": "a b"}
@@ -114,12 +114,12 @@ def test_an_extension_without_a_catalogue_takes_any_value():
         ("cron.something", "a", "b", False),
     ],
 )
-def test_same_value(name: str, a: Any, b: Any, same: bool):
+def test_same_value(name: str, a: Any, b: Any, same: bool) -> None:
     assert parameters.same_value(name, a, b, "16") is same
     assert parameters.same_value(name, b, a, "16") is same
 
 
-def test_merged_wins_by_name_whatever_the_case():
+def test_merged_wins_by_name_whatever_the_case() -> None:
     base = {"timezone": "UTC", "work_mem": "4MB", "jit": "off"}
     assert parameters.merged(base, {"TimeZone": "Europe/Berlin", "jit": True}, "16") == {
         "TimeZone": "Europe/Berlin",
@@ -130,7 +130,7 @@ def test_merged_wins_by_name_whatever_the_case():
 
 @settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), max_size=20))
-def test_quoted_text_reads_back(value: str):
+def test_quoted_text_reads_back(value: str) -> None:
     line = parameters.quote(value)
     if line != value:
         assert line.startswith("'")

@@ -120,6 +120,7 @@ CONNECTIONS = "write a whole number from 1 to 262143"
         ("fsync", "no", "off loses the cluster when the host crashes; write on"),
         ("full_page_writes", "off", "off loses pages when the host crashes; write on"),
         ("hot_standby", False, "off would close the standbys to every check and reader; write on"),
+        ("wal_level", "full", '"full" is not one of its values; write one of minimal, replica, logical'),
         ("wal_level", "minimal", "minimal has no archive and no standby; write replica or logical"),
         ("password_encryption", "md5", "md5 is not accepted by any rule of pg_hba.conf here; write scram-sha-256"),
         ("ssl_min_protocol_version", "tlsv1.1", "TLSv1.1 would offer TLS below 1.2; write TLSv1.2 or TLSv1.3"),
@@ -179,7 +180,7 @@ CONNECTIONS = "write a whole number from 1 to 262143"
         ),
     ],
 )
-def test_refused(name: str, value: Any, problem: str):
+def test_refused(name: str, value: Any, problem: str) -> None:
     assert parameters.check({name: value}, "16", PRELOADED) == [f"postgresql_server_parameters.{name}: {problem}"]
 
 
@@ -192,11 +193,11 @@ def test_refused(name: str, value: Any, problem: str):
         ("17", ["pg_cron"], "cron.databasename", "x", "is no parameter of pg_cron; write cron.database_name"),
     ],
 )
-def test_refused_elsewhere(version: str, preloaded: list[str], name: str, value: Any, problem: str):
+def test_refused_elsewhere(version: str, preloaded: list[str], name: str, value: Any, problem: str) -> None:
     assert parameters.check({name: value}, version, preloaded) == [f"postgresql_server_parameters.{name}: {problem}"]
 
 
-def test_all_mistakes_at_once():
+def test_all_mistakes_at_once() -> None:
     given = {"port": 1, "work_memm": 2, "jit": "on", "max_connections": "x", "fsync": "off"}
     found = parameters.check(given, "16", PRELOADED)
     assert [line.split(":")[0].rpartition(".")[2] for line in found] == [
@@ -208,7 +209,7 @@ def test_all_mistakes_at_once():
 
 
 @pytest.mark.parametrize("names", [("timezone", "TimeZone"), ("TimeZone", "timezone")])
-def test_a_name_given_twice(names: tuple[str, str]):
+def test_a_name_given_twice(names: tuple[str, str]) -> None:
     found = parameters.check(dict.fromkeys(names, "UTC"), "16", [])
     problem = "is given twice, names differ only in case; write TimeZone once"
     assert found == [f"postgresql_server_parameters.{names[1]}: {problem}"]
@@ -229,12 +230,12 @@ def test_a_name_given_twice(names: tuple[str, str]):
         ({"max_connections": 262000}, {"max_worker_processes": 140}, 1, ["max_connections"]),
     ],
 )
-def test_together(given: dict[str, Any], base: dict[str, Any] | None, hosts: int, names: list[str]):
+def test_together(given: dict[str, Any], base: dict[str, Any] | None, hosts: int, names: list[str]) -> None:
     found = parameters.check(given, "16", [], base=base, database_hosts=hosts)
     assert [line.split(":")[0].rpartition(".")[2] for line in found] == names
 
 
-def test_too_few_senders_and_slots():
+def test_too_few_senders_and_slots() -> None:
     found = parameters.check({"max_wal_senders": 0, "max_replication_slots": 1}, "16", [], database_hosts=3)
     assert found == [
         "postgresql_server_parameters.max_wal_senders: 0 is too few (one to stream and one to clone for each standby);"
@@ -248,7 +249,7 @@ def test_too_few_senders_and_slots():
     st.sampled_from(sorted(parameters.catalogue("16"))),
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.text(max_size=3))),
 )
-def test_any_value_is_written_or_refused_with_advice(name: str, value: Any):
+def test_any_value_is_written_or_refused_with_advice(name: str, value: Any) -> None:
     for line in parameters.check(
         {name: value}, "16", ["pg_stat_statements", "auto_explain", "pg_prewarm", "auth_delay"]
     ):

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _platform
-from whole import DB1, OPS1, PLATFORMS, cluster
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_host, _platform
+from whole import DB1, OPS1, PLATFORMS, PROJECT_FINGERPRINT, cluster
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
 
 
-def seen(version: str = "13", distribution: str = "Debian"):
+def seen(version: str = "13", distribution: str = "Debian") -> dict[str, dict[str, str]]:
     return {"host": {"distribution": distribution, "distribution_version": version}}
 
 
@@ -61,18 +62,48 @@ UNTESTED = (
         ),
     ],
 )
-def test_refusals(member, observed, version, refusals):
+def test_refusals(
+    member: dict[str, Any], observed: dict[str, dict[str, str]] | None, version: str, refusals: list[str]
+) -> None:
     facts = cluster(member, OPS1, version=version)
     assert _platform.refusals(facts, PLATFORMS, {"db1": observed, "ops1": seen()}) == refusals
 
 
-def test_refusals_of_all_members():
+KEY_FILE = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
+OF_KEY = (
+    f"db1: {KEY_FILE} holds {{}}, where the PostgreSQL project's key {PROJECT_FINGERPRINT} has to be: find out who "
+)
+OF_KEY += "replaced it before you go on"
+TWO = {"error": "2 keys, of which every one would be trusted"}
+
+
+@pytest.mark.parametrize(
+    ("member", "key", "refusals", "lacks"),
+    [
+        pytest.param(DB1, {"fingerprint": PROJECT_FINGERPRINT}, [], False, id="the key"),
+        pytest.param(DB1, None, [], True, id="no key yet"),
+        pytest.param(DB1, {"fingerprint": "AB"}, [OF_KEY.format("the key AB")], False, id="another key"),
+        pytest.param(DB1, TWO, [OF_KEY.format(f"no single key ({TWO['error']})")], False, id="a second key"),
+        pytest.param(DB1 | {"package_source": "deb x y"}, {"fingerprint": "AB"}, [], False, id="another source"),
+        pytest.param(OPS1 | {"name": "db1"}, {"fingerprint": "AB"}, [], False, id="no database host"),
+        pytest.param(OPS1 | {"name": "db1"}, None, [], False, id="no database host and no key"),
+    ],
+)
+def test_the_key_of_the_project(
+    member: dict[str, Any], key: dict[str, str] | None, refusals: list[str], lacks: bool
+) -> None:
+    observed = seen() | {"project_key": key}
+    assert _platform.refusals(cluster(member), PLATFORMS, {"db1": observed}) == refusals
+    assert _platform.lacks_project_key(member, observed) is lacks
+
+
+def test_refusals_of_all_members() -> None:
     found = _platform.refusals(cluster(DB1, OPS1), PLATFORMS, {"db1": seen("12"), "ops1": seen("11")})
     assert [text.split(":")[0] for text in found] == ["db1", "ops1"]
 
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*.yml")), ids=lambda path: path.stem)
-def test_data_files(path):
+def test_data_files(path: Path) -> None:
     """Only what molecule runs on counts as tested, and each file says all that roles read."""
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(data) == {
@@ -82,7 +113,11 @@ def test_data_files(path):
         "packages",
         "pgdg_key_package",
         "pgdg_key",
+        "pgdg_fingerprint",
     }
+    # The observation reads it before anybody knows the distribution.
+    assert data["pgdg_key"] == str(_observe_host.PROJECT_KEY)
+    assert data["pgdg_fingerprint"] == PROJECT_FINGERPRINT
     assert data["tested"] is (path.stem == "debian_13")
     assert isinstance(data["distribution_postgresql"], str)
     assert data["packages"] == ["postgresql-{version}", "postgresql-client-{version}"]

@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _postgres
@@ -18,7 +20,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 INSTANCE = Instance("16", "main", Path("/data"), 5433)
 
 
-def test_places():
+def test_places() -> None:
     assert INSTANCE.binaries == Path("/usr/lib/postgresql/16/bin")
     assert INSTANCE.configuration == Path("/etc/postgresql/16/main")
     assert INSTANCE.unit == "postgresql@16-main.service"
@@ -27,7 +29,7 @@ def test_places():
 
 
 @pytest.mark.parametrize(("wal", "path"), [(None, None), ("", None), ("/wal", Path("/wal"))])
-def test_the_instance_that_arguments_name(wal, path):
+def test_the_instance_that_arguments_name(wal: str | None, path: Path | None) -> None:
     given = {"version": "16", "cluster": "main", "data_directory": "/data", "port": 5433, "wal_directory": wal}
     assert Instance.of(given | {"operation": "start"}) == replace(INSTANCE, wal_directory=path)
 
@@ -36,7 +38,7 @@ def python(text: str) -> list[str]:
     return [sys.executable, "-c", text]
 
 
-def test_run(monkeypatch):
+def test_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
     text = "import os, sys; print(os.environ['LC_ALL'], os.environ.get('LANG'), os.environ['X'], sys.stdin.read())"
     assert _postgres.run(python(text), env={"X": "1"}, input="in") == "C None 1 in\n"
@@ -51,7 +53,7 @@ def test_run(monkeypatch):
         (python("input()"), 0.01, f"{sys.executable} did not end within 0.01 s"),
     ],
 )
-def test_run_that_fails(command, timeout, text):
+def test_run_that_fails(command: list[str], timeout: float | int, text: str) -> None:
     # A pipe that nobody writes to lets a program wait.
     reading, writing = os.pipe()
     try:
@@ -62,10 +64,10 @@ def test_run_that_fails(command, timeout, text):
         os.close(writing)
 
 
-def test_run_as_owner(monkeypatch):
+def test_run_as_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     account = SimpleNamespace(pw_uid=101, pw_gid=104, pw_dir="/var/lib/postgresql")
     groups = [SimpleNamespace(gr_gid=103, gr_mem=["postgres"]), SimpleNamespace(gr_gid=0, gr_mem=["root"])]
-    asked = {}
+    asked: dict[str, Any] = {}
     monkeypatch.setattr(_postgres, "pwd", SimpleNamespace(getpwnam=lambda name: account))
     monkeypatch.setattr(_postgres, "grp", SimpleNamespace(getgrall=lambda: groups))
     monkeypatch.setattr(_postgres, "run", lambda command, timeout, **options: asked.update(options) or "done")
@@ -73,10 +75,10 @@ def test_run_as_owner(monkeypatch):
     assert asked == {"user": 101, "group": 104, "extra_groups": [103], "cwd": "/var/lib/postgresql", "input": "x"}
 
 
-def test_query(monkeypatch):
-    asked = {}
+def test_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
 
-    def run(command, timeout, **options):
+    def run(command: list[Path | str], timeout: int, **options: dict[str, str] | str) -> str:
         asked.update(options, command=command, timeout=timeout)
         return "{}"
 
@@ -90,7 +92,7 @@ def test_query(monkeypatch):
         "PGDATABASE": "postgres",
         "PGAPPNAME": "steadfast",
         "PGCONNECT_TIMEOUT": "5",
-        "PGOPTIONS": "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s",
+        "PGOPTIONS": "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C",
     }
 
 
@@ -104,18 +106,18 @@ def test_query(monkeypatch):
         ("", "''"),
     ],
 )
-def test_quoted(text, literal):
+def test_quoted(text: str, literal: str) -> None:
     assert _postgres.quoted(text) == literal
 
 
 @pytest.mark.parametrize(("name", "written"), [("ada", '"ada"'), ('a"b', '"a""b"')])
-def test_identifier(name, written):
+def test_identifier(name: str, written: str) -> None:
     assert _postgres.identifier(name) == written
 
 
-def test_wait_until(monkeypatch):
-    looks = [False, CommandError("not yet"), True]
-    naps = []
+def test_wait_until(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool | CommandError] = [False, CommandError("not yet"), True]
+    naps: list[float] = []
 
     def look() -> bool:
         found = looks.pop(0)
@@ -123,7 +125,7 @@ def test_wait_until(monkeypatch):
             raise found
         return found
 
-    monkeypatch.setattr(_postgres.time, "sleep", naps.append)
+    monkeypatch.setattr(time, "sleep", naps.append)
     _postgres.wait_until(look, 5, "it", interval=0.2)
     assert naps == [0.2, 0.2]
 
@@ -132,7 +134,7 @@ def test_wait_until(monkeypatch):
     ("error", "text"),
     [("", "it did not happen within 0 s"), ("no socket", "it did not happen within 0 s (no socket)")],
 )
-def test_wait_until_in_vain(error, text):
+def test_wait_until_in_vain(error: str, text: str) -> None:
     def look() -> bool:
         if error:
             raise CommandError(error)
@@ -142,7 +144,7 @@ def test_wait_until_in_vain(error, text):
         _postgres.wait_until(look, 0, "it")
 
 
-def test_write_atomically(tmp_path, monkeypatch):
+def test_write_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     _postgres.write_atomically(path, "new", 0o640)
@@ -158,13 +160,13 @@ def test_write_atomically(tmp_path, monkeypatch):
     assert path.read_text() == "new"
 
 
-def test_read_json(tmp_path):
+def test_read_json(tmp_path: Path) -> None:
     assert _postgres.read_json(tmp_path / "none") is None
     (tmp_path / "one").write_text('{"a": 1}')
     assert _postgres.read_json(tmp_path / "one") == {"a": 1}
 
 
 @pytest.mark.parametrize(("owner", "there"), [("root", True), ("no_such_user_of_a_test", False)])
-def test_owner_exists(monkeypatch, owner, there):
+def test_owner_exists(monkeypatch: pytest.MonkeyPatch, owner: str, there: bool) -> None:
     monkeypatch.setattr(_postgres, "OWNER", owner)
     assert _postgres.owner_exists() is there

@@ -11,6 +11,8 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _probe
@@ -24,7 +26,7 @@ NO_ENTRY = 'no pg_hba.conf entry for host "127.0.0.1", user "steadfast_probe", d
 
 
 @contextlib.contextmanager
-def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+def server(answer: Callable[[socket.socket], object]) -> Iterator[int]:
     """Listen on a port of the loopback address and answer one client."""
     with socket.create_server((HOST, 0)) as listener:
         listener.settimeout(10)
@@ -46,21 +48,23 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 def closed_port() -> int:
     with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def message(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("!I", len(content) + 4) + content
 
 
-def error(code: str, text: str) -> bytes:
-    return message(b"E", b"SFATAL\0VFATAL\0C" + code.encode() + b"\0M" + text.encode() + b"\0Fauth.c\0\0")
+def error(code: str, text: str, routine: str = "ClientAuthentication") -> bytes:
+    fields = ("SFATAL", "VFATAL", f"C{code}", f"M{text}", "Fauth.c", "L550", f"R{routine}", "")
+    return message(b"E", b"\0".join(field.encode() for field in fields) + b"\0")
 
 
 REFUSED = error("28000", NO_ENTRY)
 
 
-def after_startup(*answers: bytes) -> Callable[[socket.socket], None]:
+def after_startup(*answers: bytes) -> Callable[[socket.socket], object]:
     """Read the startup message, check what stands in it, and answer piece by piece."""
 
     def answer(connection: socket.socket) -> None:
@@ -79,13 +83,33 @@ def after_startup(*answers: bytes) -> Callable[[socket.socket], None]:
         pytest.param([REFUSED], Answer(True, f"28000: {NO_ENTRY}"), id="no rule"),
         pytest.param([REFUSED[:3], REFUSED[3:20], REFUSED[20:]], Answer(True, f"28000: {NO_ENTRY}"), id="in pieces"),
         pytest.param(
-            [error("28P01", "password authentication failed")],
-            Answer(False, "28P01: password authentication failed"),
+            [error("28000", "kein pg_hba.conf-Eintrag, keine Verschlüsselung")],
+            Answer(True, "28000: kein pg_hba.conf-Eintrag, keine Verschlüsselung"),
+            id="in another language",
+        ),
+        pytest.param(
+            [error("28000", "Ident authentication failed", "auth_failed")],
+            Answer(False, "it refuses something else, 28000: Ident authentication failed"),
+            id="a rule without TLS that asks for another proof",
+        ),
+        pytest.param(
+            [error("28000", 'role "steadfast_probe" does not exist', "InitializeSessionUserId")],
+            Answer(False, 'it refuses something else, 28000: role "steadfast_probe" does not exist'),
+            id="no such role",
+        ),
+        pytest.param(
+            [message(b"E", b"SERROR\0C28000\0Mno such user\0\0")],
+            Answer(False, "it refuses something else, 28000: no such user"),
+            id="no server of PostgreSQL",
+        ),
+        pytest.param(
+            [error("28P01", "password authentication failed", "auth_failed")],
+            Answer(False, "it refuses something else, 28P01: password authentication failed"),
             id="a password was asked for",
         ),
         pytest.param(
             [error("53300", "sorry, too many clients already")],
-            Answer(False, "53300: sorry, too many clients already"),
+            Answer(False, "it refuses something else, 53300: sorry, too many clients already"),
             id="no room",
         ),
         pytest.param(
@@ -100,23 +124,23 @@ def after_startup(*answers: bytes) -> Callable[[socket.socket], None]:
         pytest.param([REFUSED[:30]], Answer(False, "no answer: the server closed the connection"), id="cut off"),
     ],
 )
-def test_plaintext(answers, expected):
+def test_plaintext(answers: list[bytes], expected: Answer) -> None:
     with server(after_startup(*answers)) as port:
         assert _probe.plaintext(HOST, port) == expected
 
 
 @pytest.mark.parametrize("probe", [_probe.plaintext, _probe.old_tls])
-def test_a_closed_port_proves_nothing(probe):
+def test_a_closed_port_proves_nothing(probe: Callable[..., Any]) -> None:
     assert probe(HOST, closed_port()) == Answer(False, "no answer: [Errno 111] Connection refused")
 
 
-def test_a_server_that_says_nothing_proves_nothing(monkeypatch):
+def test_a_server_that_says_nothing_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_probe, "LIMIT", 0.05)
     with server(lambda connection: connection.recv(1000) and connection.recv(1000)) as port:
         assert _probe.plaintext(HOST, port) == Answer(False, "no answer: timed out")
 
 
-def after_hello(accept: bytes, *answers: bytes) -> Callable[[socket.socket], None]:
+def after_hello(accept: bytes, *answers: bytes) -> Callable[[socket.socket], object]:
     """Answer the wish for TLS, then the first message of a handshake."""
 
     def answer(connection: socket.socket) -> None:
@@ -147,19 +171,19 @@ def after_hello(accept: bytes, *answers: bytes) -> Callable[[socket.socket], Non
         ),
     ],
 )
-def test_old_tls(accept, answers, expected):
+def test_old_tls(accept: bytes, answers: list[bytes], expected: Answer) -> None:
     with server(after_hello(accept, *answers)) as port:
         assert _probe.old_tls(HOST, port) == expected
 
 
 @pytest.fixture(scope="module")
-def authority():
+def authority() -> Any:
     now = datetime.datetime.now(datetime.timezone.utc)
     return make_ca(begins=now - datetime.timedelta(days=1), ends=now + datetime.timedelta(days=2))
 
 
 @pytest.fixture
-def files(tmp_path, authority):
+def files(tmp_path: Path, authority: Any) -> Path:
     now = datetime.datetime.now(datetime.timezone.utc)
     day = datetime.timedelta(days=1)
     made = make("db1", authority, begins=now - day, ends=now + day)
@@ -169,7 +193,9 @@ def files(tmp_path, authority):
     return tmp_path
 
 
-def with_tls(files, oldest: ssl.TLSVersion, newest: ssl.TLSVersion | None = None) -> Callable[[socket.socket], None]:
+def with_tls(
+    files: Path, oldest: ssl.TLSVersion, newest: ssl.TLSVersion | None = None
+) -> Callable[[socket.socket], object]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # What the library refuses by itself is no proof about these probes.
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -189,7 +215,7 @@ def with_tls(files, oldest: ssl.TLSVersion, newest: ssl.TLSVersion | None = None
 @pytest.mark.parametrize(
     ("newest", "words"), [(None, "TLSv1.3"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")], ids=["1.3", "1.2"]
 )
-def test_current_tls(files, newest, words):
+def test_current_tls(files: Path, newest: ssl.TLSVersion | None, words: str) -> None:
     with server(with_tls(files, ssl.TLSVersion.TLSv1_2, newest)) as port:
         assert _probe.current_tls(HOST, port, "db1", str(files / "ca.crt")) == Answer(True, words)
 
@@ -201,20 +227,59 @@ def test_current_tls(files, newest, words):
         ("db1", "other.crt", "certificate verify failed"),
     ],
 )
-def test_current_tls_of_another(files, name, ca, words):
+def test_current_tls_of_another(files: Path, name: str, ca: str, words: str) -> None:
     with server(with_tls(files, ssl.TLSVersion.TLSv1_2)) as port:
         answer = _probe.current_tls(HOST, port, name, str(files / ca))
     assert not answer.passed
     assert words in answer.words
 
 
-def test_current_tls_without_tls(files):
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python's default context be that of 3.13."""
+    default = ssl.create_default_context
+
+    def create(**given: Any) -> ssl.SSLContext:
+        context = default(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+
+
+@pytest.mark.usefixtures("strict")
+def test_current_tls_takes_a_certificate_without_identifiers_as_libpq_does(tmp_path: Path) -> None:
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    times: dict[str, Any] = {"begins": now - day, "ends": now + day}
+    root = make_ca("our own CA", identifiers=False, **times)
+    made = make("db1", root, identifiers=False, **times)
+    (tmp_path / "ca.crt").write_bytes(root.pem)
+    (tmp_path / "server.pem").write_bytes(made.pem + made.key_pem())
+    with server(with_tls(tmp_path, ssl.TLSVersion.TLSv1_2)) as port:
+        assert _probe.current_tls(HOST, port, "db1", str(tmp_path / "ca.crt")) == Answer(True, "TLSv1.3")
+
+
+@pytest.mark.usefixtures("strict")
+def test_current_tls_takes_no_chain_that_ends_early_as_libpq_does(tmp_path: Path, authority: Any) -> None:
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    times: dict[str, Any] = {"begins": now - day, "ends": now + day}
+    between = make_ca("between", authority, **times)
+    made = make("db1", between, **times)
+    (tmp_path / "ca.crt").write_bytes(between.pem)
+    (tmp_path / "server.pem").write_bytes(made.pem + between.pem + made.key_pem())
+    with server(with_tls(tmp_path, ssl.TLSVersion.TLSv1_2)) as port:
+        answer = _probe.current_tls(HOST, port, "db1", str(tmp_path / "ca.crt"))
+    assert not answer.passed
+    assert "unable to get issuer certificate" in answer.words
+
+
+def test_current_tls_without_tls(files: Path) -> None:
     with server(after_hello(b"N")) as port:
         assert _probe.current_tls(HOST, port, "db1", str(files / "ca.crt")) == Answer(False, "it does not speak TLS")
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_current_tls_without_a_ca(tmp_path, content):
+def test_current_tls_without_a_ca(tmp_path: Path, content: str | None) -> None:
     ca = tmp_path / "ca.crt"
     if content:
         ca.write_text(content)
@@ -223,13 +288,13 @@ def test_current_tls_without_a_ca(tmp_path, content):
     assert "Connection refused" not in answer.words
 
 
-def test_a_real_listener_refuses_the_old_version(files):
+def test_a_real_listener_refuses_the_old_version(files: Path) -> None:
     """The bytes are a greeting that OpenSSL understands: it answers with the alert, not with a decoding error."""
     with server(with_tls(files, ssl.TLSVersion.TLSv1_2)) as port:
         assert _probe.old_tls(HOST, port) == Answer(True, "TLS alert 70")
 
 
-def test_a_real_listener_accepts_the_old_version(files):
+def test_a_real_listener_accepts_the_old_version(files: Path) -> None:
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         answer = with_tls(files, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1)
     with server(answer) as port:

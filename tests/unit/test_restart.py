@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _restart
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from ansible_collections.steadfast.postgresql.plugins.module_utils._restart import Plan, Running, Waiting
 
-MINIMA = dict.fromkeys(_restart.STANDBY_MINIMA, 100)
+MINIMA = dict.fromkeys(STANDBY_MINIMA, 100)
 DATABASES = ["db1", "db2", "db3"]
 
 
@@ -103,6 +104,22 @@ NEEDS = MINIMA | {"max_connections": 50}
 )
 def test_plan(host: str, hosts: dict[str, Any], allowed: bool, expected: Plan) -> None:
     assert _restart.plan(host, hosts, DATABASES, "db1", allowed) == expected
+
+
+@pytest.mark.parametrize(
+    ("hosts", "allowed", "expected"),
+    [
+        pytest.param({"db1": QUIET, "db2": QUIET, "db3": QUIET}, True, [], id="nothing waits"),
+        pytest.param(
+            {"db1": BUFFERS, "db2": BUFFERS, "db3": BUFFERS}, True, ["db3", "db2", "db1"], id="standbys first"
+        ),
+        pytest.param({"db1": BUFFERS, "db2": BUFFERS, "db3": BUFFERS}, False, ["db3", "db2"], id="without the primary"),
+        pytest.param({"db1": LOWERED, "db2": LOWERED, "db3": BUFFERS}, True, ["db3", "db1", "db2"], id="one lowers"),
+        pytest.param({"db1": MIXED, "db2": MIXED, "db3": MIXED}, True, [], id="mixed"),
+    ],
+)
+def test_order(hosts: dict[str, Any], allowed: bool, expected: list[str]) -> None:
+    assert _restart.order(hosts, ["db3", "db1", "db2"], "db1", allowed) == expected
 
 
 def test_without_a_primary_everything_is_held() -> None:

@@ -51,8 +51,13 @@ class Loader(yaml.SafeLoader):
     """A loader that knows Ansible's tags."""
 
 
-Loader.add_constructor("!vault", lambda loader, node: loader.construct_scalar(node))
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+def scalar(loader: Loader, node: yaml.Node) -> Any:
+    assert isinstance(node, yaml.ScalarNode)
+    return loader.construct_scalar(node)
+
+
+Loader.add_constructor("!vault", scalar)
+Loader.add_constructor("!unsafe", scalar)
 
 
 def load(path: Path) -> Any:
@@ -92,6 +97,8 @@ def role_tables() -> ModuleType:
     spec = importlib.util.spec_from_file_location("role_tables", ROOT / "tests" / "role_tables.py")
     assert spec is not None
     assert spec.loader is not None
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

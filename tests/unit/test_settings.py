@@ -29,7 +29,7 @@ OWNED = {
 }
 
 
-def test_what_the_collection_owns():
+def test_what_the_collection_owns() -> None:
     assert _settings.assemble(SERVER, {}, {}, "16") == {name: Setting(value) for name, value in OWNED.items()}
 
 
@@ -57,7 +57,7 @@ def test_what_the_collection_owns():
         ),
     ],
 )
-def test_assemble(tuned, given, name, line):
+def test_assemble(tuned: dict[str, Tuned], given: dict[str, Any], name: str, line: Setting) -> None:
     lines = _settings.assemble(SERVER, tuned, given, "16")
     assert lines[name] == line
     assert list(lines) == sorted(lines)
@@ -102,7 +102,9 @@ WAL = disk(mount="/wal", bytes=10 * GIB)
         ({}, {"parameters": {"max_connections": "50"}}, "max_connections", 50),
     ],
 )
-def test_what_tuning_looks_at(seen, member, name, value):
+def test_what_tuning_looks_at(
+    seen: dict[str, Any], member: dict[str, Any], name: str, value: bool | int | str | None
+) -> None:
     assert getattr(inputs(seen, **member), name) == value
 
 
@@ -134,7 +136,9 @@ FLOOR = {
         pytest.param(["db1", "db3"], {}, {"max_wal_senders": 20}, 2, {"max_wal_senders": 20}, id="of an unknown one"),
     ],
 )
-def test_floor_of_the_cluster(unknown, running, parameters, cores, differs):
+def test_floor_of_the_cluster(
+    unknown: list[str], running: dict[str, str], parameters: dict[str, int], cores: int, differs: dict[str, int]
+) -> None:
     first = DB1 | {"parameters": parameters}
     seen = platform(healthy(**dict.fromkeys(unknown)))
     seen["db2"]["host"]["cores"] = cores
@@ -144,6 +148,6 @@ def test_floor_of_the_cluster(unknown, running, parameters, cores, differs):
     assert found.cluster_floor == FLOOR | differs
 
 
-def test_floor_beside_a_member_that_is_stopped():
+def test_floor_beside_a_member_that_is_stopped() -> None:
     seen = platform(healthy(db2=None, db3=all_empty()["db3"]))
     assert _settings.tuning_inputs(DB1, cluster(), seen).cluster_floor == FLOOR

@@ -11,7 +11,7 @@ import pytest
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _summary
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
+from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Outcome
 from situations import healthy, moved, primary, stopped_standby
 
 CLIENT = {"user": "ada", "sslrootcert": "/ca/main/ca.crt"}
@@ -35,18 +35,18 @@ SET = {"kind": "slot", "name": "db2", "from": "absent", "to": "present"}
         ),
     ],
 )
-def test_changes(changes, predicted, lines):
+def test_changes(changes: dict[str, Any], predicted: bool, lines: list[str]) -> None:
     assert _summary.changes(changes, predicted) == lines
 
 
-def picture(hosts: Any, primary: str | None = "db1") -> Picture:
+def outcome(hosts: Any, primary: str | None = "db1") -> Outcome:
     seen = {name: seen for name, seen in whole.platform(hosts).items() if seen}
-    return Picture("main", primary, "required", ["db1", "db2", "db3"], seen)
+    return Outcome("main", primary, "required", ["db1", "db2", "db3"], seen)
 
 
 def screen(hosts: Any, primary: str | None = "db1", findings: tuple[Finding, ...] = ()) -> list[str]:
     members = whole.given("db1", hosts).members
-    return _summary.screen(picture(hosts, primary), members, findings, "16", CLIENT)
+    return _summary.screen(outcome(hosts, primary), members, findings, "16", CLIENT)
 
 
 LAGGING = {"state": "streaming", "lag_bytes": 2048, "replay_lag_seconds": 0.0134}
@@ -56,7 +56,7 @@ CONNECT = (
 )
 
 
-def test_screen_at_rest():
+def test_screen_at_rest() -> None:
     first = primary("db2", "db3", synchronous='ANY 1 ("db2")', replication={"db3": LAGGING})
     role, stream = "repository, migrations, drill", "streaming TLSv1.3"
     assert screen(healthy(db1=first)) == [
@@ -113,12 +113,12 @@ def cells(hosts: Any, primary: str | None = "db1") -> dict[str, list[str]]:
         ),
     ],
 )
-def test_rows(hosts, leader, host, row):
+def test_rows(hosts: dict[str, Any], leader: str | None, host: str, row: list[str]) -> None:
     found = cells(hosts, leader)[host]
     assert [found[1], *found[3:]] == row
 
 
-def test_nothing_to_connect_to_without_a_primary():
+def test_nothing_to_connect_to_without_a_primary() -> None:
     assert not [line for line in screen(healthy(db1=None), None) if "Connect" in line or "psql" in line]
 
 
@@ -131,7 +131,7 @@ def test_nothing_to_connect_to_without_a_primary():
         (("db1.example.com", "10.0.0.2"), "host=db1.example.com,10.0.0.2 port=5432 "),
     ],
 )
-def test_connection_string(addresses, start):
+def test_connection_string(addresses: tuple[str, str], start: str) -> None:
     names = (whole.DB1, whole.DB2)
     members = [member | {"address": address, "port": 5432} for member, address in zip(names, addresses, strict=True)]
     members.append(whole.OPS1 | {"address": "10.0.0.9", "port": 5432})
@@ -150,6 +150,10 @@ FAIL = Finding(ERROR, "db2", "It is down.", "Start it.")
     [
         ((NOTE,), ["Verified, with findings:", "  info: It is so. Let it be."]),
         (
+            (replace(WARN, text="It says:\n  no\n."),),
+            ["Verified, with findings:", "  warning: It says: no ."],
+        ),
+        (
             (FAIL, WARN, NOTE),
             [
                 "1 of 3 findings are errors:",
@@ -160,11 +164,36 @@ FAIL = Finding(ERROR, "db2", "It is down.", "Start it.")
         ),
     ],
 )
-def test_findings(findings, lines):
+def test_findings(findings: tuple[Any, ...], lines: list[str]) -> None:
     assert screen(healthy(), findings=findings)[-len(lines) - 1 :] == ["", *lines]
 
 
-def test_durability_and_cluster_stand_in_the_head():
+def test_durability_and_cluster_stand_in_the_head() -> None:
     members = whole.given("db1").members
-    seen = replace(picture(healthy()), cluster="shop", durability="preferred")
+    seen = replace(outcome(healthy()), cluster="shop", durability="preferred")
     assert _summary.screen(seen, members, (), "17", {})[0] == "PostgreSQL 17, cluster shop, durability preferred"
+
+
+def probe(name: str, target: str, source: str, *, passed: bool = True) -> dict[str, Any]:
+    return {"probe": name, "target": target, "source": source, "passed": passed, "words": ""}
+
+
+def test_probes_are_listed() -> None:
+    probes = [probe("plaintext", target, source) for source in ("db1", "ops1") for target in ("db1", "db2")]
+    probes += [probe("write", "db1", "db1"), probe("replay", "db3", "db3", passed=False), probe("replay", "db2", "db2")]
+    seen = replace(outcome(healthy()), probes=probes, left=["db9: not observed"])
+    lines = _summary.screen(seen, whole.given("db1").members, (), "16", {})
+    start = lines.index("Tried:")
+    assert lines[start - 1 : start + 6] == [
+        "",
+        "Tried:",
+        "  plaintext: 4 of 4 passed, on db1 and db2, from db1 and ops1",
+        "  write: 1 of 1 passed, on db1",
+        "  replay: 1 of 2 passed, on db2 and db3",
+        "",
+        "Left as it is:",
+    ]
+
+
+def test_nothing_is_said_of_probes_that_were_not_made() -> None:
+    assert "Tried:" not in screen(healthy())

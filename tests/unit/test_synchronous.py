@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import (
     ANY,
@@ -35,7 +37,7 @@ def names(count: int, *members: str, method: str = ANY) -> StandbyNames:
         (" \n ANY 1\n(\n db2 )", names(1, "db2"), 'ANY 1 ("db2")'),
     ],
 )
-def test_parse(text, parsed, rendered):
+def test_parse(text: str, parsed: StandbyNames, rendered: str | None) -> None:
     assert StandbyNames.parse(text) == parsed
     assert rendered is None or StandbyNames.parse(text).render() == rendered
 
@@ -53,7 +55,7 @@ def test_parse(text, parsed, rendered):
         (names(1, "*"), set(), False),
     ],
 )
-def test_commits_wait(rule, streaming, met):
+def test_commits_wait(rule: StandbyNames, streaming: set[str], met: bool) -> None:
     assert rule.is_met_by(streaming) is met
 
 
@@ -72,7 +74,7 @@ def test_commits_wait(rule, streaming, met):
         (names(9, "db2"), set(), False),
     ],
 )
-def test_proof_that_nothing_acknowledged_is_missing(rule, survivors, proof):
+def test_proof_that_nothing_acknowledged_is_missing(rule: StandbyNames, survivors: set[str], proof: bool) -> None:
     assert rule.proves(survivors) is proof
 
 
@@ -87,11 +89,17 @@ def test_proof_that_nothing_acknowledged_is_missing(rule, survivors, proof):
         (names(2, method=FIRST), names(1), True),
     ],
 )
-def test_same_rule(one, other, same):
+def test_same_rule(one: StandbyNames, other: StandbyNames, same: bool) -> None:
     assert one.does_the_work_of(other) is same
 
 
-def change(live, ready=(), streaming=None, durability="required", candidates=("db2", "db4")):
+def change(
+    live: StandbyNames,
+    ready: list[str] | tuple[Any, ...] = (),
+    streaming: list[str] | None = None,
+    durability: str = "required",
+    candidates: tuple[str, str] = ("db2", "db4"),
+) -> Any:
     heard = set(ready) if streaming is None else set(streaming)
     return decide_set(live, set(candidates), set(ready), heard, durability)
 
@@ -128,11 +136,11 @@ def change(live, ready=(), streaming=None, durability="required", candidates=("d
         (change(names(1, "db2"), ["db2"], durability="preferred"), names(1, "db2"), ""),
     ],
 )
-def test_change(decided, wanted, flags):
+def test_change(decided: Any, wanted: StandbyNames, flags: str) -> None:
     said = [flag for flag in ("changed", "weakened", "strengthened", "waits") if getattr(decided, flag)]
     assert (decided.wanted, " ".join(said)) == (wanted, flags)
 
 
-def test_who_enters_and_who_leaves():
+def test_who_enters_and_who_leaves() -> None:
     decided = change(names(1, "db9", "db8"), ["db4", "db2"])
     assert (decided.enters, decided.leaves) == (("db2", "db4"), ("db8", "db9"))

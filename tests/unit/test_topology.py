@@ -292,10 +292,10 @@ STOPPED_CLUSTER = [
 
 
 @pytest.mark.parametrize("row", LIVE_PRIMARY + STOPPED_CLUSTER, ids=lambda row: row.name)
-def test_primary(row):
+def test_primary(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome
 
 
-def test_a_decision_is_json():
+def test_a_decision_is_json() -> None:
     decided = decide(cluster(), observe(healthy(db2=None)))
     assert json.loads(json.dumps(decided.to_dict())) == decided.to_dict()

@@ -295,5 +295,5 @@ LEFT_ALONE = [
 
 
 @pytest.mark.parametrize("row", STANDBYS + LEFT_ALONE, ids=lambda row: row.name)
-def test_hosts(row):
+def test_hosts(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome

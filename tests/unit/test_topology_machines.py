@@ -128,5 +128,5 @@ CLOCKS = [
 
 
 @pytest.mark.parametrize("row", LIBRARIES + CLOCKS, ids=lambda row: row.name)
-def test_machines(row):
+def test_machines(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome

@@ -206,5 +206,5 @@ NEW_CLUSTER = [
 
 
 @pytest.mark.parametrize("row", NEW_CLUSTER, ids=lambda row: row.name)
-def test_new_cluster(row):
+def test_new_cluster(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome

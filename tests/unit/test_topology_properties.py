@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import Cluster
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import (
@@ -14,6 +15,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._observation 
     Server,
     Slot,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._record import Record
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision, decide
 from generated import CLUSTERS, SEEN, Observed
@@ -28,7 +30,7 @@ properties = settings(max_examples=250, deadline=None, derandomize=True)
 
 
 def databases(cluster: Cluster, observed: Observed) -> dict[str, Observation]:
-    return {name: observed[name] for name in cluster.databases if observed.get(name)}
+    return {name: seen for name in cluster.databases if (seen := observed.get(name))}
 
 
 def writers(cluster: Cluster, observed: Observed) -> list[str]:
@@ -37,7 +39,7 @@ def writers(cluster: Cluster, observed: Observed) -> list[str]:
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_a_refusal_leaves_everything_alone(cluster, observed):
+def test_a_refusal_leaves_everything_alone(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     assert not (decided.refusals and decided.acts)
     assert set(decided.hosts) == set(cluster.databases)
@@ -45,7 +47,7 @@ def test_a_refusal_leaves_everything_alone(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_never_two_primaries(cluster, observed):
+def test_never_two_primaries(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     if decided.refusals:
         return
@@ -63,7 +65,7 @@ def test_never_two_primaries(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_never_overwrites_data(cluster, observed):
+def test_never_overwrites_data(cluster: Any, observed: dict[str, Any]) -> None:
     seen = databases(cluster, observed)
     for name, host in decide(cluster, observed).hosts.items():
         if host.action in {"bootstrap", "clone"}:
@@ -86,7 +88,7 @@ FITS = {
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_an_action_fits_its_host(cluster, observed):
+def test_an_action_fits_its_host(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     for name, host in decided.hosts.items():
         assert host.action == "none" or FITS[host.action](observed[name])
@@ -97,7 +99,7 @@ def test_an_action_fits_its_host(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_unknown_hosts_are_not_touched(cluster, observed):
+def test_unknown_hosts_are_not_touched(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     unknown = {member.name for member in cluster.members if not observed.get(member.name)}
     assert set(decided.unknown) == unknown
@@ -108,11 +110,12 @@ def test_unknown_hosts_are_not_touched(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_only_who_streams_enters_the_set(cluster, observed):
+def test_only_who_streams_enters_the_set(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     synchronous = decided.synchronous
     if not synchronous.changed:
         return
+    assert decided.primary
     leader = observed[decided.primary]
     live = StandbyNames.parse(leader.setting("synchronous_standby_names")).names
     for name in synchronous.enters:
@@ -127,7 +130,7 @@ def test_only_who_streams_enters_the_set(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_only_slots_of_members_are_dropped(cluster, observed):
+def test_only_slots_of_members_are_dropped(cluster: Any, observed: dict[str, Any]) -> None:
     slots = decide(cluster, observed).slots
     members = {member.member_name for member in cluster.databases.values()}
     assert all(set(names) <= members for names in slots.drop.values())
@@ -136,7 +139,7 @@ def test_only_slots_of_members_are_dropped(cluster, observed):
 
 @properties
 @given(CLUSTERS, SEEN, st.randoms(use_true_random=False))
-def test_the_order_of_what_was_seen_does_not_matter(cluster, observed, random):
+def test_the_order_of_what_was_seen_does_not_matter(cluster: Any, observed: dict[str, Any], random: Any) -> None:
     names, members = list(observed), list(cluster.members)
     random.shuffle(names)
     random.shuffle(members)
@@ -146,7 +149,7 @@ def test_the_order_of_what_was_seen_does_not_matter(cluster, observed, random):
 
 @properties
 @given(CLUSTERS, SEEN)
-def test_it_comes_to_rest(cluster, observed):
+def test_it_comes_to_rest(cluster: Any, observed: dict[str, Any]) -> None:
     decided = decide(cluster, observed)
     for _ in range(ROUNDS):
         if not decided.acts:
@@ -160,9 +163,9 @@ def test_it_comes_to_rest(cluster, observed):
     assert not decided.acts
 
 
-def carry_out(cluster: Cluster, observed: Observed, decided: Decision) -> Observed:
+def carry_out(cluster: Cluster, observed: Observed, decided: Decision) -> dict[str, Any]:
     """Do what a decision says, as the roles would, and return what is seen then."""
-    after = dict(observed)
+    after: dict[str, Any] = dict(observed)
     for name, slots in decided.slots.drop.items():
         after[name] = with_slots(
             after[name], {key: slot for key, slot in after[name].slots.items() if key not in slots}
@@ -173,14 +176,19 @@ def carry_out(cluster: Cluster, observed: Observed, decided: Decision) -> Observ
     leader = after[decided.primary] = running_primary(after[decided.primary], decided)
     for name, host in decided.hosts.items():
         if host.role in {"synchronous", "asynchronous"} and host.action != "none":
+            assert host.upstream
             after[name] = running_standby(after[name], leader, cluster.databases[host.upstream].address)
     follows = {name for name, host in decided.hosts.items() if host.action in {"clone", "start", "adopt", "repoint"}}
-    streams = leader.server.replication | dict.fromkeys(follows - {decided.primary}, "streaming")
+    assert leader.server
+    streams = dict(leader.server.replication) | dict.fromkeys(follows - {decided.primary}, "streaming")
     after[decided.primary] = replace(leader, server=replace(leader.server, replication=streams))
-    return after
+    live = StandbyNames.parse(after[decided.primary].synchronous_set).names
+    record = Record(live, cluster.durability, leader.timeline)
+    return {name: seen and replace(seen, record=record) for name, seen in after.items()}
 
 
 def with_slots(seen: Observation, slots: dict[str, Slot]) -> Observation:
+    assert seen.server
     return replace(seen, server=replace(seen.server, slots=slots))
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import decide
 from situations import (
@@ -31,7 +33,7 @@ from situations import (
 ADOPTED = f'info : postgresql_adopt is "{ID}", and there is nothing left to adopt.'
 
 
-def adopting(adopt: str):
+def adopting(adopt: str) -> Any:
     return cluster(DB1, initial_primary="", durability="asynchronous", adopt=adopt)
 
 
@@ -105,7 +107,8 @@ IDENTIFIERS = [
         {
             "findings": [ADOPTED, NO_PROMISE],
             "advice": [
-                "Remove postgresql_adopt from the inventory.",
+                "Remove postgresql_adopt from the inventory. The configuration that was replaced is kept in "
+                f"/var/lib/steadfast/main/adopted-{ID}.",
                 "The last acknowledged commits can be lost with the primary.",
             ],
         },
@@ -330,11 +333,11 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("row", IDENTIFIERS + HISTORIES + SETTINGS, ids=lambda row: row.name)
-def test_refusals(row):
+def test_refusals(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome
 
 
-def test_all_dangers_are_listed_together():
+def test_all_dangers_are_listed_together() -> None:
     seen = healthy(
         db1=primary(marker=None, data={"version": "15"}),
         db2=primary(marker=None),
@@ -351,7 +354,7 @@ def test_all_dangers_are_listed_together():
     ]
 
 
-def test_no_refusal_without_what_could_be_seen():
+def test_no_refusal_without_what_could_be_seen() -> None:
     decided = decide(cluster(), {})
     assert decided.refusals == ()
     assert decided.unknown == ("db1", "db2", "db3", "ops1")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import decide
 from situations import (
@@ -34,7 +36,7 @@ DEGRADED_DB1 = "warning db1: db1 runs degraded: its synchronous set is empty, no
 MOVED_TO_DB2 = "info db2: db2 is the primary, not the initial primary db1."
 
 
-def rejoined(**changes):
+def rejoined(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The platform after db2 was promoted, with db1 as its standby."""
     first = primary("db1", "db3", timeline=2, history={1: "0/5000000"}, **changes.pop("primary", {}))
     followers = {name: standby("10.0.0.2", timeline=2, history={1: "0/5000000"}) for name in ("db1", "db3")}
@@ -302,8 +304,8 @@ SET = [
         },
     ),
     Situation(
-        "the set of a stopped primary is not seen: whoever of its candidates is in stays in",
-        healthy(db1=stopped(), db2=stopped_standby()),
+        "the set of a stopped primary is what its file says: who is in stays in, and is waited for",
+        healthy(db1=stopped(data={"synchronous_set": ANY_DB2}), db2=stopped_standby()),
         {
             "actions": {"db1": "start", "db2": "start"},
             "create": ["db2", "db3"],
@@ -311,6 +313,20 @@ SET = [
             "coming": ["db2"],
             "keep": ["db2"],
         },
+    ),
+    Situation(
+        "a stopped primary that gets a second candidate",
+        healthy(db1=stopped(data={"synchronous_set": ANY_DB2}), db2=stopped_standby(), db4=empty()),
+        {
+            "actions": {"db1": "start", "db2": "start", "db4": "clone"},
+            "create": ["db2", "db3", "db4"],
+            "coming": ["db2", "db4"],
+            "keep": ["db2"],
+            "meanwhile": ["db2", "db4"],
+            "flags": ["weakened"],
+            "behind": [],
+        },
+        WITH_DB4,
     ),
     Situation(
         "nobody comes to a stopped primary where durability is asynchronous",
@@ -362,5 +378,5 @@ SET = [
 
 
 @pytest.mark.parametrize("row", SLOTS + SET, ids=lambda row: row.name)
-def test_replication(row):
+def test_replication(row: Situation) -> None:
     assert outcome(decide(row.facts, row.observed).to_dict(), row.outcome) == row.outcome

@@ -12,6 +12,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _param
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _parameters as parameters
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _tuning as tuning
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _units as units
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import STANDBY_MINIMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,9 +49,8 @@ hosts = st.builds(
     wal_disk_bytes=st.integers(GB, 2**50),
     wal_on_data_disk=st.booleans(),
     database_hosts=st.integers(1, 20),
-    remote_standby=st.booleans(),
     max_connections=st.one_of(st.none(), st.integers(4, 5000)),
-    cluster_floor=st.dictionaries(st.sampled_from(tuning.STANDBY_MINIMA), st.integers(0, 1000)),
+    cluster_floor=st.dictionaries(st.sampled_from(STANDBY_MINIMA), st.integers(0, 1000)),
 )
 
 
@@ -65,7 +65,7 @@ hosts = st.builds(
         (512 * GB, ("128GB", "384GB", "256MB", "2GB", "512MB")),
     ],
 )
-def test_memory_by_size(memory: int, expected: tuple[str, ...]):
+def test_memory_by_size(memory: int, expected: tuple[str, ...]) -> None:
     found = values(replace(HOST, memory_bytes=memory))
     names = ("shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "autovacuum_work_mem")
     assert tuple(found[name] for name in names) == expected
@@ -125,8 +125,7 @@ def test_memory_by_size(memory: int, expected: tuple[str, ...]):
         ({"cluster_floor": {"max_connections": 80}}, {"max_connections": "200"}),
         ({"database_hosts": 1}, {"max_wal_senders": "16", "max_replication_slots": "16"}),
         ({"database_hosts": 9}, {"max_wal_senders": "22", "max_replication_slots": "22"}),
-        ({"remote_standby": False}, {"wal_sender_timeout": "6s", "wal_receiver_timeout": "6s"}),
-        ({"remote_standby": True}, {"wal_sender_timeout": "30s", "wal_receiver_timeout": "30s"}),
+        ({}, {"wal_sender_timeout": "6s", "wal_receiver_timeout": "6s"}),
         (
             {"wal_disk_bytes": 10 * GB},
             {
@@ -155,7 +154,7 @@ def test_memory_by_size(memory: int, expected: tuple[str, ...]):
         ),
     ],
 )
-def test_follows_from(changed: dict[str, Any], expected: dict[str, str]):
+def test_follows_from(changed: dict[str, Any], expected: dict[str, str]) -> None:
     found = values(replace(HOST, **changed))
     assert {name: found[name] for name in expected} == expected
 
@@ -180,12 +179,12 @@ def test_follows_from(changed: dict[str, Any], expected: dict[str, str]):
         ("log_line_prefix", "%m [%p]: user=%u,db=%d,app=%a,client=%h "),
     ],
 )
-def test_promises_that_hold_everywhere(name: str, value: str):
+def test_promises_that_hold_everywhere(name: str, value: str) -> None:
     assert values(HOST)[name] == value
 
 
 @pytest.mark.parametrize("reported", [16 * GB - 300 * MB, 16 * GB - 301 * MB, 16 * GB - 305 * MB])
-def test_a_kernel_that_reports_a_little_less_changes_nothing(reported: int):
+def test_a_kernel_that_reports_a_little_less_changes_nothing(reported: int) -> None:
     assert values(replace(HOST, memory_bytes=reported)) == values(replace(HOST, memory_bytes=16 * GB - 300 * MB))
 
 
@@ -206,11 +205,11 @@ def test_a_kernel_that_reports_a_little_less_changes_nothing(reported: int):
         ({"memory_bytes": 32 * MB}, "max_connections 200 do not fit into 32MB of memory; give the host more"),
     ],
 )
-def test_shortage(changed: dict[str, Any], text: str):
+def test_shortage(changed: dict[str, Any], text: str) -> None:
     assert tuning.shortage(replace(HOST, cores=2, **changed)) == text
 
 
-def test_what_the_shortage_offers_fits():
+def test_what_the_shortage_offers_fits() -> None:
     small = replace(HOST, memory_bytes=GB, cores=2)
     assert tuning.shortage(replace(small, max_connections=440)) == ""
     assert tuning.shortage(replace(small, max_connections=441)) != ""
@@ -227,31 +226,31 @@ def test_what_the_shortage_offers_fits():
         ),
     ],
 )
-def test_cluster_values(per_host: list[dict[str, int | str]], expected: dict[str, int]):
+def test_cluster_values(per_host: list[dict[str, int | str]], expected: dict[str, int]) -> None:
     assert tuning.cluster_values(per_host) == expected
 
 
-def test_hosts_of_different_size_agree_through_the_floor():
+def test_hosts_of_different_size_agree_through_the_floor() -> None:
     small, large = replace(HOST, cores=2, memory_bytes=GB), replace(HOST, cores=64, memory_bytes=512 * GB)
     floor = tuning.cluster_values([tuning.host_values(small), tuning.host_values(large)])
     agreed = [values(replace(host, cluster_floor=floor)) for host in (small, large)]
     assert floor["max_worker_processes"] == 72
-    for name in tuning.STANDBY_MINIMA:
+    for name in STANDBY_MINIMA:
         assert agreed[0][name] == agreed[1][name]
 
 
 @settings(deadline=None)
 @given(hosts, hosts)
-def test_the_five_parameters_do_not_follow_from_hardware(a: tuning.Inputs, b: tuning.Inputs):
+def test_the_five_parameters_do_not_follow_from_hardware(a: tuning.Inputs, b: tuning.Inputs) -> None:
     same = replace(b, cluster_floor=a.cluster_floor, max_connections=a.max_connections, database_hosts=a.database_hosts)
     found = [values(host) for host in (a, same)]
-    for name in tuning.STANDBY_MINIMA:
+    for name in STANDBY_MINIMA:
         assert found[0][name] == found[1][name]
 
 
 @settings(deadline=None)
 @given(hosts)
-def test_every_value_is_one_that_a_user_might_write(inputs: tuning.Inputs):
+def test_every_value_is_one_that_a_user_might_write(inputs: tuning.Inputs) -> None:
     found = values(inputs)
     mine = {name: value for name, value in found.items() if name not in rules.OWNED}
     assert parameters.check(mine, inputs.version, [], database_hosts=inputs.database_hosts) == []
@@ -264,7 +263,7 @@ def test_every_value_is_one_that_a_user_might_write(inputs: tuning.Inputs):
 
 @settings(deadline=None)
 @given(hosts)
-def test_memory_is_enough_or_the_shortage_is_told(inputs: tuning.Inputs):
+def test_memory_is_enough_or_the_shortage_is_told(inputs: tuning.Inputs) -> None:
     plan = tuning.memory_plan(inputs)
     assert (plan.used <= inputs.memory_bytes) == (tuning.shortage(inputs) == "")
     assert plan.shared_buffers <= inputs.memory_bytes // 4
@@ -273,14 +272,14 @@ def test_memory_is_enough_or_the_shortage_is_told(inputs: tuning.Inputs):
 
 @settings(deadline=None)
 @given(hosts, st.integers(512 * MB, 2**42), st.integers(1, 64))
-def test_the_default_connections_fit_from_half_a_gigabyte_on(inputs: tuning.Inputs, memory: int, cores: int):
+def test_the_default_connections_fit_from_half_a_gigabyte_on(inputs: tuning.Inputs, memory: int, cores: int) -> None:
     host = replace(inputs, memory_bytes=memory, cores=cores, max_connections=None, cluster_floor={})
     assert tuning.shortage(host) == ""
 
 
 @settings(deadline=None)
 @given(hosts, st.integers(0, 2**40))
-def test_more_memory_lowers_nothing(inputs: tuning.Inputs, more: int):
+def test_more_memory_lowers_nothing(inputs: tuning.Inputs, more: int) -> None:
     names = ("shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "autovacuum_work_mem")
     richer = replace(inputs, memory_bytes=inputs.memory_bytes + more)
     for name in names:
@@ -289,7 +288,7 @@ def test_more_memory_lowers_nothing(inputs: tuning.Inputs, more: int):
 
 @settings(deadline=None)
 @given(hosts)
-def test_the_wal_leaves_room_on_its_disk(inputs: tuning.Inputs):
+def test_the_wal_leaves_room_on_its_disk(inputs: tuning.Inputs) -> None:
     largest, smallest, slots, keep = (
         number(inputs, name) for name in ("max_wal_size", "min_wal_size", "max_slot_wal_keep_size", "wal_keep_size")
     )
@@ -299,7 +298,7 @@ def test_the_wal_leaves_room_on_its_disk(inputs: tuning.Inputs):
 
 @settings(deadline=None)
 @given(hosts)
-def test_parallel_workers_fit_into_processes(inputs: tuning.Inputs):
+def test_parallel_workers_fit_into_processes(inputs: tuning.Inputs) -> None:
     found = values(inputs)
     per_query, together = (int(found[n]) for n in ("max_parallel_workers_per_gather", "max_parallel_workers"))
     assert per_query <= together <= int(found["max_worker_processes"])

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _units as units
@@ -42,7 +44,7 @@ from hypothesis import strategies as st
         ("2147483647", None, 2147483647),
     ],
 )
-def test_integer(text: str, unit: str | None, expected: int):
+def test_integer(text: str, unit: str | None, expected: int) -> None:
     assert units.parse_integer(text, unit) == expected
 
 
@@ -57,7 +59,7 @@ def test_integer(text: str, unit: str | None, expected: int):
         (".5", None, 0.5),
     ],
 )
-def test_real(text: str, unit: str | None, expected: float):
+def test_real(text: str, unit: str | None, expected: float) -> None:
     assert units.parse_real(text, unit) == pytest.approx(expected)
 
 
@@ -85,13 +87,13 @@ def test_real(text: str, unit: str | None, expected: float):
         ("0x1p99999.", None, units.NumberError, "is no number"),
     ],
 )
-def test_refused_integer(text: str, unit: str | None, error: type[Exception], reason: str):
+def test_refused_integer(text: str, unit: str | None, error: type[Exception], reason: str) -> None:
     with pytest.raises(error) as raised:
         units.parse_integer(text, unit)
     assert str(raised.value) == reason
 
 
-def test_infinity_is_a_number_and_no_integer():
+def test_infinity_is_a_number_and_no_integer() -> None:
     assert units.parse_real("inf") == float("inf")
     assert units.parse_real("-Infinity") == float("-inf")
     with pytest.raises(units.RangeError):
@@ -101,7 +103,7 @@ def test_infinity_is_a_number_and_no_integer():
 
 
 @pytest.mark.parametrize(("text", "expected"), [("2GB", 2**31), ("512 MB", 2**29), ("1.5GB", 3 * 2**29), ("100B", 100)])
-def test_bytes(text: str, expected: int):
+def test_bytes(text: str, expected: int) -> None:
     assert units.parse_bytes(text) == expected
 
 
@@ -117,7 +119,7 @@ def test_bytes(text: str, expected: int):
         ("2GB 3", "is no number"),
     ],
 )
-def test_refused_bytes(text: str, reason: str):
+def test_refused_bytes(text: str, reason: str) -> None:
     with pytest.raises(units.NumberError) as raised:
         units.parse_bytes(text)
     assert str(raised.value) == reason
@@ -143,7 +145,7 @@ def test_refused_bytes(text: str, reason: str):
         (0.9, None, "0.9", "0.9"),
     ],
 )
-def test_quantity(value: float, unit: str | None, exact: str, human: str):
+def test_quantity(value: float, unit: str | None, exact: str, human: str) -> None:
     assert units.quantity(value, unit) == exact
     assert units.human(value, unit) == human
 
@@ -157,20 +159,20 @@ def test_quantity(value: float, unit: str | None, exact: str, human: str):
         (None, False, False, []),
     ],
 )
-def test_kinds_of_units(unit: str | None, size: bool, time: bool, names: list[str]):
+def test_kinds_of_units(unit: str | None, size: bool, time: bool, names: list[str]) -> None:
     assert units.is_size(unit) is size
     assert units.is_time(unit) is time
     assert units.units_of(unit) == names
 
 
-def test_unknown_unit_of_a_parameter():
+def test_unknown_unit_of_a_parameter() -> None:
     with pytest.raises(units.UnitError, match="has the unknown unit furlong"):
         units.parse_integer("5s", "furlong")
 
 
 @settings(deadline=None)
 @given(st.integers(min_value=1, max_value=2**31 - 1), st.sampled_from(["B", "kB", "8kB", "MB", "ms", "s", "min"]))
-def test_a_quantity_reads_back(value: int, unit: str):
+def test_a_quantity_reads_back(value: int, unit: str) -> None:
     assert units.parse_integer(units.quantity(value, unit), unit) == value
 
 
@@ -178,6 +180,6 @@ def test_a_quantity_reads_back(value: int, unit: str):
 @given(
     st.text(max_size=12), st.sampled_from([None, "kB", "ms"]), st.sampled_from([units.parse_integer, units.parse_real])
 )
-def test_any_text_is_a_number_or_refused(text: str, unit: str | None, parse):
+def test_any_text_is_a_number_or_refused(text: str, unit: str | None, parse: Callable[..., Any]) -> None:
     with contextlib.suppress(units.NumberError):
         parse(text, unit)

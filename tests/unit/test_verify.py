@@ -4,48 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import situations
 import whole
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _topology, _verify
-from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Picture
-from situations import all_empty, healthy, primary, slot
-from whole import DAY, NOW, setting
+from situations import healthy
+from verification import at, judged, verified
+from whole import DAY, NOW
 
 
-def judged(hosts: Any, **changes: Any) -> list[str]:
-    """Verify a platform; changes are those of the picture."""
-    given = whole.given("db1", hosts)
-    return verified(given, **changes)
-
-
-def verified(given: _decision.Given, **changes: Any) -> list[str]:
-    topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
-    picture = Picture(
-        cluster="main",
-        primary=topology.primary,
-        durability=given.cluster["durability"],
-        databases=["db1", "db2", "db3"],
-        seen={name: seen for name, seen in given.observed.items() if seen},
-        now=NOW,
-    )
-    findings = _verify.verify(replace(picture, **changes), topology)
-    return [f"{found.severity} {found.host}: {found.text} {found.advice}" for found in findings]
-
-
-def at(host: str, part: str | None, **values: Any) -> _decision.Given:
-    """A converged platform whose host was seen otherwise, in one part of its observation."""
-    given = whole.given("db1")
-    seen = given.observed[host]
-    assert seen is not None
-    (seen[part] if part else seen).update(values)
-    return given
-
-
-def test_a_converged_platform_has_no_findings():
+def test_a_converged_platform_has_no_findings() -> None:
     assert judged(healthy()) == []
 
 
@@ -55,7 +24,7 @@ def disk(available: int) -> dict[str, Any]:
 
 DISK = "Make room, or enlarge it."
 SERVER_LOG = "Look at systemctl status and the server's log on db3."
-BAD_LINE = {"file": "/etc/postgresql/16/main/pg_hba.conf", "line": 7, "error": "invalid IP mask"}
+BAD_LINE = "/etc/postgresql/16/main/pg_hba.conf line 7: invalid IP mask"
 BAD_LINE_TEXT = (
     "error db2: db2 has a bad line in its configuration: /etc/postgresql/16/main/pg_hba.conf line 7: invalid IP mask. "
     "The server would not start with it: correct it, or run site."
@@ -91,8 +60,40 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
             f"error db2: Only 5% of db2's data disk (/data) is free. {DISK}",
             id="disk full",
         ),
-        pytest.param("db2", "server", {"hba_errors": [BAD_LINE]}, BAD_LINE_TEXT, id="rule"),
-        pytest.param("db2", "server", {"file_errors": [BAD_LINE | {"name": "x"}]}, BAD_LINE_TEXT, id="setting"),
+        pytest.param("db2", "server", {"rule_errors": [BAD_LINE]}, BAD_LINE_TEXT, id="rule"),
+        pytest.param("db2", "server", {"file_errors": [BAD_LINE]}, BAD_LINE_TEXT, id="setting"),
+        pytest.param(
+            "db2",
+            None,
+            {"stale": ["/etc/postgresql/16/main/pg_hba.conf", "/etc/ssl/postgresql/main/server.crt"]},
+            "error db2: The server on db2 has not read what changed since its last load: "
+            "/etc/postgresql/16/main/pg_hba.conf, /etc/ssl/postgresql/main/server.crt. "
+            "Run site, which makes it read them.",
+            id="files not read",
+        ),
+        pytest.param(
+            "db2",
+            "unit",
+            {"needs_daemon_reload": True},
+            "error db2: systemd on db2 works with a former version of the server's unit. "
+            "Run site, which makes it read the unit again.",
+            id="unit not read",
+        ),
+        pytest.param(
+            "db2",
+            "unit",
+            {"enabled": False},
+            "error db2: The server on db2 does not start with the host: its service is not enabled. Run site.",
+            id="not enabled",
+        ),
+        pytest.param(
+            "db2",
+            "unit",
+            {"enabled": False, "masked": True},
+            "error db2: The server on db2 does not start with the host: its service is not enabled. "
+            "Unmask its service there, then run site.",
+            id="masked",
+        ),
         pytest.param(
             "db2", None, {"certificates": None}, "error db2: db2 has no certificate. Run site.", id="no certificate"
         ),
@@ -176,244 +177,141 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
         ),
     ],
 )
-def test_findings_of_a_host(host, part, values, finding):
+def test_findings_of_a_host(host: str, part: str | None, values: dict[str, Any], finding: str | None) -> None:
     given = at(host, part, **values)
     said = verified(given)
     assert (finding in said) if finding else said == []
 
 
-def test_a_server_that_does_not_answer():
+OLD_SCORE = (
+    "warning db2: The server on db2 runs with the OOM score adjustment {}, its unit says {}. "
+    "It was started before that changed: restart the service on db2 when it suits."
+)
+OLD_CHILD = (
+    "warning db2: What the server on db2 starts has the OOM score adjustment -900, not 0, so one session that takes "
+    "all memory can end it all. The file environment beside its configuration says so: "
+    "restart the service on db2 when it suits."
+)
+POWERLESS = (
+    "info : The kernel does not let db2 protect the server from the OOM killer. "
+    "Where memory runs out, all sessions can end; give such a container the capability SYS_RESOURCE."
+)
+
+
+@pytest.mark.parametrize(
+    ("oom", "finding"),
+    [
+        pytest.param(None, None, id="ended meanwhile"),
+        pytest.param({}, None, id="as promised"),
+        pytest.param({"child": None}, None, id="no child yet"),
+        pytest.param({"server": 0}, OLD_SCORE.format(0, -900), id="started before"),
+        pytest.param({"server": -1000}, OLD_SCORE.format(-1000, -900), id="more than promised"),
+        pytest.param({"server": 0, "may_protect": False}, POWERLESS, id="powerless"),
+        pytest.param({"unit": 300, "server": 0, "may_protect": False}, OLD_SCORE.format(0, 300), id="raised since"),
+        pytest.param({"unit": 300, "server": 300, "may_protect": False}, None, id="raised"),
+        pytest.param({"child": -900}, OLD_CHILD, id="backends are protected too"),
+    ],
+)
+def test_what_the_kernel_ends_first(oom: dict[str, Any] | None, finding: str | None) -> None:
+    given = at("db2", None)
+    unit = whole.seen(given, "db2")["unit"]
+    unit["oom"] = oom if oom is None else unit["oom"] | oom
+    assert verified(given) == ([finding] if finding else [])
+
+
+def test_hosts_that_protect_nothing_are_named_together() -> None:
+    given = at("db2", None)
+    for host in ("db1", "db2", "db3"):
+        whole.seen(given, host)["unit"]["oom"] = {"unit": -900, "server": 0, "child": 0, "may_protect": False}
+    assert verified(given) == [POWERLESS.replace("db2", "db1, db2 and db3")]
+
+
+def role(**changes: Any) -> dict[str, Any]:
+    rights = ["pg_monitor", "pg_read_all_data", "pg_signal_backend"]
+    return {"superuser": False, "replication": False, "login": True, "groups": rights, **changes}
+
+
+LEFT = (
+    'warning db1: The role "Bob" is an administrator who is not in postgresql_administrators, and may log in. Name it '
+    'there, or run on db1: ALTER ROLE "Bob" NOLOGIN PASSWORD NULL; it is dropped only by hand: DROP ROLE "Bob";'
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "found", "finding"),
+    [
+        pytest.param("db1", role(), LEFT, id="left"),
+        pytest.param("db1", role(login=False), None, id="locked out"),
+        pytest.param("db1", role(superuser=True), None, id="superuser"),
+        pytest.param("db1", role(groups=["pg_monitor"]), None, id="monitoring"),
+        # A standby has the roles of its primary, which are named once.
+        pytest.param("db2", role(), None, id="standby"),
+    ],
+)
+def test_a_former_administrator(host: str, found: dict[str, Any], finding: str | None) -> None:
+    given = at(host, "server", roles=whole.ROLES | {"Bob": found})
+    assert verified(given) == ([finding] if finding else [])
+
+
+def test_a_server_that_does_not_answer() -> None:
     hosts = healthy(db3=situations.stopped_standby())
     given = whole.given("db1", hosts)
-    given.observed["db3"]["server_error"] = "psql ended with status 2: no such socket"
+    whole.seen(given, "db3")["server_error"] = "psql ended with status 2: no such socket"
     text = f"error db3: No server answers on db3: psql ended with status 2: no such socket. {SERVER_LOG}"
     assert text in verified(given)
     assert f"error db3: No server answers on db3: it does not run. {SERVER_LOG}" in judged(hosts)
 
 
-def test_an_unknown_host_is_named_once():
+def test_an_unknown_host_is_named_once() -> None:
     assert [text for text in judged(healthy(db3=None)) if "db3" in text] == [
         "warning db3: db3 was not observed: it is unreachable, or outside --limit. "
         "Nothing that depends on it was changed. Run site.yml again once it answers."
     ]
 
 
-def without(**changes: Any) -> Any:
-    return healthy(db1=primary("db2", "db3", synchronous='ANY 1 ("db2")', **changes))
+def test_a_host_that_failed_is_not_called_unreachable() -> None:
+    assert [text for text in judged(healthy(db3=None), failed=["db3"]) if "db3" in text] == [
+        "warning db3: db3 failed in this run, and was not observed in the end. "
+        "Its failed task says why. Run site.yml again once that is mended."
+    ]
 
 
-STREAM_ADVICE = "The server's log on db3 says what its WAL receiver meets."
-
-
-@pytest.mark.parametrize(
-    ("changes", "finding"),
-    [
-        pytest.param(
-            {"replication": {"db3": {"state": "catchup"}}},
-            f"error db3: db3 does not stream from db1: catchup. {STREAM_ADVICE}",
-            id="catches up",
-        ),
-        pytest.param(
-            {"replication": {"db3": {"state": "streaming", "tls": None}}},
-            "error db3: db3 streams from db1 without TLS. Run site.",
-            id="without TLS",
-        ),
-        pytest.param(
-            {"slots": {"db3": slot(active=False)}},
-            "error db3: db3 streams without its slot on db1. Run site.",
-            id="slot not in use",
-        ),
-    ],
-)
-def test_a_standby_that_does_not_stream_as_it_should(changes, finding):
-    assert finding in judged(without(**changes))
-
-
-@pytest.mark.parametrize(("behind", "said"), [(256 << 20, False), ((256 << 20) + 1, True), (None, False)])
-def test_a_standby_that_lags(behind, said):
-    finding = "warning db3: db3 is 256 MiB behind db1. Look at its load and at the network between them."
-    found = judged(without(replication={"db3": {"state": "streaming", "lag_bytes": behind}}))
-    assert found == ([finding] if said else [])
-
-
-def test_a_fenced_host_is_named_once():
-    hosts = healthy(db3=situations.stopped_standby(unit={"masked": True}))
-    about = [text for text in judged(hosts) if text.split()[1] == "db3:"]
-    assert len(about) == 1
-    assert about[0].startswith("warning db3: db3 is fenced: its service is masked, so it is not started.")
-
-
-def test_memory_that_is_too_small():
+def test_memory_that_is_too_small() -> None:
     text = "max_connections 200 do not fit into 512MB of memory; write 60 or less, or give the host more"
     assert judged(healthy(), shortages={"db2": text}) == [f"warning db2: db2: {text}. "]
-
-
-def test_a_standby_that_is_not_connected():
-    hosts = healthy(db1=primary("db2", synchronous='ANY 1 ("db2")', slots={"db3": slot(active=False)}))
-    assert f"error db3: db3 does not stream from db1: not connected. {STREAM_ADVICE}" in judged(hosts)
-
-
-def test_a_standby_without_a_slot():
-    hosts = healthy(db1=primary("db2", synchronous='ANY 1 ("db2")', replication={"db3": {"state": "streaming"}}))
-    assert judged(hosts) == [
-        "error db1: db1 lacks slots: db3. Run site.",
-        "error db3: db3 streams without its slot on db1. Run site.",
-    ]
-
-
-def test_standbys_are_not_judged_without_their_primary():
-    hosts = healthy(db1=None)
-    assert not [text for text in judged(hosts) if "stream" in text and text.startswith("error db")]
-
-
-def test_there_is_no_archive():
-    given = at("db1", None)
-    given.observed["db1"]["server"]["settings"]["archive_command"] = setting("/bin/true")
-    given.observed["db1"]["server"]["archiver"] |= {"last_failed_at": NOW}
-    assert verified(given) == [
-        "warning db1: There is no archive of db1's WAL: no moment of the past can be restored. "
-        "Back the cluster up before it holds anything of value."
-    ]
-
-
-def test_weak_commits_are_the_promise_where_it_is_asynchronous():
-    given = at("db1", "server", weak_commits=["role app: synchronous_commit=off"])
-    found = verified(given, durability="asynchronous")
-    assert not [text for text in found if "synchronous_commit" in text]
-
-
-def running(name: str, found: dict[str, Any] | None, wanted: str, **changes: Any) -> list[str]:
-    """Findings about one setting of db2."""
-    given = whole.given("db1")
-    if found is not None:
-        given.observed["db2"]["server"]["settings"][name] = found
-    return verified(given, wanted={"db2": {name: wanted}}, **changes)
-
-
-PLACE = "/etc/postgresql/16/main/conf.d/10-server.conf"
-OVERRIDDEN = "Remove what overrides it, then run site."
-RESTART = "Run site with -e postgresql_server_restart=true when it suits."
-
-
-@pytest.mark.parametrize(
-    ("name", "found", "wanted"),
-    [
-        ("work_mem", setting("8192", unit="kB"), "8MB"),
-        ("max_wal_size", setting("4096", unit="MB"), "4GB"),
-        ("shared_buffers", setting("262144", unit="8kB"), "'2GB'"),
-        ("jit", setting("on"), "yes"),
-        ("log_line_prefix", setting("it's %m"), "'it''s %m'"),
-        ("max_slot_wal_keep_size", setting("-1", unit="MB"), "-1"),
-        ("autovacuum_vacuum_cost_delay", setting("0.5", unit="ms"), "500us"),
-        # What the connection that asks has differently.
-        ("tcp_keepalives_idle", setting("0", unit="s"), "10s"),
-        ("statement_timeout", None, "1min"),
-        # Not seen, because no file sets it, and wanted as it is by default.
-        ("work_mem", None, "4MB"),
-        ("pg_stat_statements.track", None, "all"),
-        ("app.tenant", None, "x"),
-    ],
-)
-def test_a_setting_in_force(name, found, wanted):
-    assert running(name, found, wanted) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "found", "wanted", "finding"),
-    [
-        pytest.param(
-            "work_mem",
-            setting("16384", unit="kB"),
-            "8MB",
-            f"error db2: db2 runs with work_mem 16384kB by {PLACE}, not with 8MB. {OVERRIDDEN}",
-            id="another value",
-        ),
-        pytest.param(
-            "jit",
-            setting("on", source="database", sourcefile=None),
-            "off",
-            f"error db2: db2 runs with jit on by database, not with off. {OVERRIDDEN}",
-            id="not by a file",
-        ),
-        pytest.param(
-            "work_mem",
-            None,
-            "8MB",
-            f"error db2: db2 runs with work_mem 4096kB by default, not with 8MB. {OVERRIDDEN}",
-            id="no file sets it",
-        ),
-        pytest.param(
-            "shared_buffers",
-            setting("16384", unit="8kB", pending_restart=True),
-            "2GB",
-            "warning db2: db2 runs with shared_buffers 131072kB, and 2GB waits for a restart "
-            f"(postgresql_server_restart is false). {RESTART}",
-            id="waits for a restart",
-        ),
-        pytest.param(
-            "ssl_ciphers",
-            setting("''"),
-            "'HIGH'",
-            f"error db2: db2 runs with ssl_ciphers '' by {PLACE}, not with 'HIGH'. {OVERRIDDEN}",
-            id="text",
-        ),
-    ],
-)
-def test_a_setting_that_is_not_in_force(name, found, wanted, finding):
-    assert running(name, found, wanted) == [finding]
-
-
-def test_why_a_setting_waits():
-    found = setting("100", pending_restart=True)
-    assert running("max_connections", found, "50", held={"db2": "db1 has more max_connections, and keeps it"}) == [
-        "warning db2: db2 runs with max_connections 100, and 50 waits for a restart "
-        f"(db1 has more max_connections, and keeps it). {RESTART}"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("hosts", "finding"),
-    [
-        pytest.param(
-            all_empty(),
-            "error db2: db2 still has to clone: it holds no cluster. Run site.",
-            id="action",
-        ),
-        pytest.param(all_empty(), "error db1: db1 lacks slots: db2, db3. Run site.", id="slots"),
-        pytest.param(
-            healthy(db1=primary("db2", "db3")),
-            'warning db1: The synchronous set of db1 is to become ANY 1 ("db2"). Run site.',
-            id="set",
-        ),
-    ],
-)
-def test_what_is_left_to_do(hosts, finding):
-    assert finding in judged(hosts)
-
-
-def test_a_set_that_is_to_be_empty():
-    given = whole.given("db1", cluster=whole.cluster(durability="asynchronous"))
-    assert "warning db1: The synchronous set of db1 is to become empty. Run site." in verified(given)
-
-
-def test_refusals_are_findings():
-    found = judged(healthy(db2=primary()))
-    assert found[0].startswith("error : 2 hosts run as primary: db1 ")
 
 
 PROBE = {"source": "ops1", "target": "db1", "probe": "plaintext", "words": "it goes on without TLS"}
 
 
-def test_probes():
-    assert judged(healthy(), probes=[PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}]) == [
-        "error db1: db1 fails the probe plaintext from ops1: it goes on without TLS. "
-        "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+def test_probes() -> None:
+    failed, passed = PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}
+    other = failed | {"words": "no answer: timed out", "source": "db3"}
+    advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+    assert judged(healthy(), probes=[failed, passed, other, failed | {"source": "db2"}]) == [
+        f"error db1: db1 fails the probe plaintext from ops1 and db2: it goes on without TLS. {advice}",
+        f"error db1: db1 fails the probe plaintext from db3: no answer: timed out. {advice}",
     ]
 
 
-def test_the_worst_comes_first():
+def test_a_write_that_is_not_taken() -> None:
+    probe = {"source": "db1", "target": "db1", "probe": "write", "passed": False, "words": "read only"}
+    assert judged(healthy(), probes=[probe]) == [
+        "error db1: db1 did not take a write: read only. The server's log there says why."
+    ]
+
+
+def test_a_write_that_does_not_arrive() -> None:
+    probe = {"source": "db3", "target": "db3", "probe": "replay", "passed": False, "words": "replay is paused"}
+    assert judged(healthy(), probes=[probe, probe | {"passed": True, "target": "db2", "source": "db2"}]) == [
+        "error db3: A write on db1 did not arrive on db3: replay is paused. "
+        "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause."
+    ]
+
+
+def test_the_worst_comes_first() -> None:
     given = at("db3", "disks", data=disk(100))
-    given.observed["db2"]["certificates"] = None
+    whole.seen(given, "db2")["certificates"] = None
     found = verified(given, primary="db1", durability="asynchronous")
     assert [text.split()[0] for text in found] == ["error", "warning"]
     moved = judged(situations.moved())
@@ -422,20 +320,3 @@ def test_the_worst_comes_first():
 
 def _order(severity: str) -> int:
     return ["error", "warning", "info"].index(severity)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        ("16384", "8kB", "131072kB"),
-        ("2", "16MB", "32MB"),
-        ("200", "ms", "200ms"),
-        ("15", "min", "15min"),
-        ("1.5", "ms", "1.5ms"),
-        ("0", "8kB", "0"),
-        ("-1", "kB", "-1"),
-        ("on", None, "on"),
-    ],
-)
-def test_with_unit(value, unit, text):
-    assert _verify.with_unit({"value": value, "unit": unit}) == text

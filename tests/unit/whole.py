@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import situations
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
 from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
 
 GIB = 1 << 30
@@ -20,15 +21,19 @@ MINIMA = {
     "max_wal_senders": "16",
     "max_worker_processes": "32",
 }
+PROJECT_FINGERPRINT = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"
 DEBIAN_13 = {
     "tested": True,
+    "pgdg_key": "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc",
+    "pgdg_fingerprint": PROJECT_FINGERPRINT,
     "distribution_postgresql": "17",
     "packages": ["postgresql-{version}", "postgresql-client-{version}"],
 }
 PLATFORMS = {"debian_12": DEBIAN_13 | {"tested": False, "distribution_postgresql": "15"}, "debian_13": DEBIAN_13}
 ROLES = {
-    "postgres": {"superuser": True, "replication": True, "login": True},
-    "replicator": {"superuser": False, "replication": True, "login": True},
+    "postgres": {"superuser": True, "replication": True, "login": True, "groups": []},
+    "replicator": {"superuser": False, "replication": True, "login": True, "groups": []},
+    "ada": {"superuser": False, "replication": False, "login": True, "groups": ["pg_monitor", "pg_signal_backend"]},
 }
 
 
@@ -42,6 +47,8 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "zone": zone,
         "address": "",
         "parameters": {},
+        "hba_rules": [],
+        "preload_libraries": ["pg_stat_statements"],
         "memory": "",
         "storage": "",
         "workload": "mixed",
@@ -69,6 +76,8 @@ def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "locale_provider": "libc",
         "adopt": "",
         "administrators": ["ada"],
+        "application_networks": [],
+        "management_networks": [],
         "members": list(members or (DB1, DB2, DB3, OPS1)),
         **changes,
     }
@@ -101,6 +110,7 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
             "ipv4": address,
             "ipv6": None,
         },
+        "project_key": {"fingerprint": PROJECT_FINGERPRINT},
         "packages": {"postgresql-16": "16.14-1", "postgresql-client-16": "16.14-1"},
         "stale": [],
         "certificates": {"not_after": NOW + 300 * DAY, "key_matches": True, "ca_signed": True},
@@ -109,7 +119,12 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
         return whole
     disk = {"mount": "/", "bytes": 100 * GIB, "available": 80 * GIB, "rotational": False}
     whole["disks"] = {"data": disk, "wal": disk}
-    whole["unit"] = {"enabled": True, "needs_daemon_reload": False, "watch": {"active": "inactive"}} | seen["unit"]
+    whole["unit"] = {
+        "enabled": True,
+        "needs_daemon_reload": False,
+        "watch": {"active": "inactive"},
+        "oom": {"unit": -900, "server": -900, "child": 0, "may_protect": True},
+    } | seen["unit"]
     if seen.get("server"):
         whole["server"] = _server(seen["server"])
     return whole
@@ -117,7 +132,7 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
 
 def platform(hosts: Mapping[str, Any]) -> dict[str, Any]:
     """The hosts of a situation; None stays unknown."""
-    return {name: seen and observed(name, seen) for name, seen in hosts.items()}
+    return {name: seen and observed(name, seen) for name, seen in situations.with_journals(hosts).items()}
 
 
 def given(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: Any) -> Given:
@@ -129,6 +144,16 @@ def given(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: 
         observed=platform(situations.healthy() if hosts is None else hosts),
         platforms=changes.pop("platforms", PLATFORMS),
     )
+
+
+def decide(host: str = "db1", hosts: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """The decision of a host."""
+    return _decision.decide(given(host, hosts, **changes))
+
+
+def picked(decision: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+    """The part of a decision that a test is about."""
+    return {name: decision[name] for name in expected}
 
 
 def setting(value: str, **changes: Any) -> dict[str, Any]:
@@ -164,7 +189,7 @@ def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": "16.14",
         "file_errors": [],
-        "hba_errors": [],
+        "rule_errors": [],
         "pending": {},
         "weak_commits": [],
         "roles": ROLES,
@@ -174,3 +199,10 @@ def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
         "replication": streams,
         "settings": {name: setting(item["value"]) for name, item in seen["settings"].items()} | settings,
     }
+
+
+def seen(given: Given, host: str) -> dict[str, Any]:
+    """What was seen of a host, for a test that changes it."""
+    found = given.observed[host]
+    assert isinstance(found, dict)
+    return found

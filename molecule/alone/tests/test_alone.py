@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from lab import INVENTORY, ROOT, STATE
+from lab import ROOT, STATE
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -50,15 +51,7 @@ def environment(folder: Path) -> dict[str, str]:
     return own | {"ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"), "HOME": str(folder)}
 
 
-@pytest.fixture
-def fresh() -> None:
-    """Make the spare host anew."""
-    for playbook in ("destroy.yml", "create.yml"):
-        command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "molecule/shared" / playbook)]
-        subprocess.run([*command, "--limit", "solo1"], check=True, capture_output=True, cwd=ROOT)
-
-
-def play(folder: Path, playbook: str, inventory: dict[str, object]) -> str:
+def play(folder: Path, playbook: str, inventory: Mapping[str, object]) -> str:
     """Run a playbook in the folder."""
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
     done = subprocess.run(
@@ -95,3 +88,16 @@ def test_the_role_server_alone(folder: Path, lab: Lab) -> None:
     assert lab.sql("solo1", "SHOW server_version_num").startswith("16")
     assert lab.sql("solo1", "SHOW ssl") == "on"
     assert "changed=0" in play(folder, "five_lines.yml", inventory)
+
+
+TWO_PLAYS = f"""{FIVE_LINES}
+  post_tasks:
+    - ansible.builtin.command: systemctl stop postgresql@16-main
+{FIVE_LINES}"""
+
+
+def test_a_second_play_of_a_run_looks_again(folder: Path, lab: Lab) -> None:
+    (folder / "two_plays.yml").write_text(TWO_PLAYS)
+    variables = HOST | {"postgresql_server_package_source": "deb [trusted=yes] file:/srv/apt ./"}
+    play(folder, "two_plays.yml", {"all": {"hosts": {"solo1": variables}}})
+    assert lab.sql("solo1", "SHOW server_version_num").startswith("16")

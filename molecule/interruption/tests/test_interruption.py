@@ -8,6 +8,13 @@ from lab import INVENTORY, ROOT
 
 
 def test_killed_runs_are_mended() -> None:
-    command = [ROOT / "tests" / "bench" / "kill_converge", "--rounds", "3", "--inventory", INVENTORY, "--keep"]
+    command = [
+        str(ROOT / "tests" / "bench" / "kill_converge"),
+        "--rounds",
+        "3",
+        "--inventory",
+        str(INVENTORY),
+        "--keep",
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,75 @@
+"""Secrets are in no output of a run, however verbose, and in no log of a host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from lab import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab import Lab
+
+DATABASES = ["db1", "db2", "db3"]
+MEMBERS = [*DATABASES, "ops1"]
+SECRETS: dict[str, str] = yaml.safe_load((STATE / "secrets.yml").read_text())
+PASSWORD = "a newcomer's password 6c1f"
+LOGS = 'cat /var/log/postgresql/*; journalctl --no-pager --output=verbose; find /var/log -name "*.log" -exec cat {} +'
+
+
+@pytest.fixture
+def newcomer(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """Variables with one more administrator, where the server logs every statement; both are gone afterwards."""
+    dba = {"name": "dba", "password": SECRETS["dba_password"]}
+    administrators = [dba, {"name": "newcomer", "password": PASSWORD, "comment": "Comes and goes"}]
+    parameters = {"log_statement": "all"}
+    path = tmp_path / "variables.yml"
+    path.write_text(
+        yaml.safe_dump({"postgresql_administrators": administrators, "postgresql_server_parameters": parameters})
+    )
+    yield path
+    lab.sql("db1", "DROP ROLE IF EXISTS newcomer")
+    lab.playbook("site.yml")
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
+def lines_of(key: str) -> set[str]:
+    """The lines that make up a private key."""
+    return {line for line in key.splitlines() if line and not line.startswith("-----")}
+
+
+def test_a_verbose_run_tells_no_secret(lab: Lab, newcomer: Path) -> None:
+    lab.playbook("site.yml", "-e", '{"postgresql_server_parameters": {"log_statement": "all"}}')
+    # So a key and a certificate are made, and a role with its verifier.
+    lab.shell("db3", "rm /etc/ssl/postgresql/main/server.key")
+    run = lab.playbook("site.yml", "-vvv", "--diff", "-e", f"@{newcomer}")
+    assert "db1: role newcomer: absent -> administrator" in run.changes
+    assert any("certificate" in change for change in run.changes if change.startswith("db3: ")), run.changes
+
+    secrets = {PASSWORD, *SECRETS.values()}
+    verifiers = lab.sql("db1", "SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL").splitlines()
+    assert len(verifiers) == 2
+    secrets |= set(verifiers) | {verifier.rpartition(":")[2] for verifier in verifiers}
+    for host in MEMBERS:
+        secrets |= lines_of(lab.shell(host, "cat /etc/ssl/postgresql/main/server.key"))
+    secrets |= lines_of((STATE / "ca" / "ca.key").read_text())
+    assert len(secrets) > 15
+
+    places = {f"the log of {host}": lab.shell(host, LOGS) for host in MEMBERS} | {"the output": run.output}
+    assert "newcomer" in run.output
+    assert "statement: " in places["the log of db1"]
+    told = [(place, secret) for place, text in places.items() for secret in sorted(secrets) if secret in text]
+    assert told == []
+    for place, text in places.items():
+        assert "PRIVATE KEY" not in text, place
+        assert "SCRAM-SHA-256$" not in text, place
+
+
+@pytest.mark.parametrize("host", MEMBERS)
+def test_modules_leave_no_files_behind(lab: Lab, host: str) -> None:
+    left = lab.shell(host, "ls -A /root/.ansible/tmp /home/ops/.ansible/tmp 2> /dev/null || true")
+    assert [line for line in left.splitlines() if line and not line.endswith(":")] == []
