@@ -36,6 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             own=play.own,
             observed=play.observations(_play.OBSERVATION),
             platforms=self._platforms(),
+            confirm=str((task_vars or {}).get("confirm", "")),
         )
         decision = _decision.decide(given)
         if not decision["refusals"]:

@@ -141,7 +141,6 @@ def _server(site: Site) -> dict[str, str | list[str]]:
         return {}
     return {
         "tls-server-address": "*",
-        "tls-server-port": str(site.port),
         "tls-server-auth": [f"{name}={site.stanza}" for name in dict.fromkeys(peers)],
         "tls-server-ca-file": f"{site.certificates}/ca.crt",
         "tls-server-cert-file": f"{site.certificates}/server.crt",
@@ -177,17 +176,22 @@ def _repository(site: Site, repository: Repository) -> Iterator[tuple[str, str]]
             # Each full keeps the WAL that makes it consistent; only the newest one keeps all that followed.
             yield from {"retention-archive": "1", "retention-archive-type": "full"}.items()
     if repository.type == S3:
-        yield from _s3(repository.s3)
+        yield from _s3(repository.name, repository.s3)
 
 
-def _s3(given: Json) -> Iterator[tuple[str, str]]:
+def _s3(name: str, given: Json) -> Iterator[tuple[str, str]]:
     yield "type", S3
     yield from ((f"s3-{key}", str(given[key])) for key in ("bucket", "endpoint", "region"))
     yield "s3-uri-style", given.get("uri_style") or "host"
     if given.get("port"):
         yield "storage-port", str(given["port"])
-    if given.get("ca_file"):
-        yield "storage-ca-file", given["ca_file"]
+    if given.get("ca"):
+        yield "storage-ca-file", authority_file(name)
+
+
+def authority_file(name: str) -> str:
+    """Where a host keeps the CA of a repository's object storage."""
+    return f"{CONFIGURATION}/{name}.crt"
 
 
 def _is_database(site: Site, host: Host) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _addresses,
     _adoption,
+    _backup_config,
+    _backup_plan,
     _hba,
     _in_force,
     _journal,
@@ -61,6 +63,7 @@ class Given:
         own: the host's own variables.
         observed: what instance_info saw on each member; None for a host that was not observed.
         platforms: the data of every known distribution, by key.
+        confirm: what the operator stated with -e confirm.
     """
 
     host: str
@@ -68,6 +71,7 @@ class Given:
     own: Json
     observed: Mapping[str, Json | None]
     platforms: Mapping[str, Json]
+    confirm: str = ""
 
     @property
     def platform(self) -> Json:
@@ -84,6 +88,11 @@ class Given:
         """The members with their addresses, of which the inventory names some; "" for one that is not known."""
         port, addresses = self.cluster["port"], _addresses.addresses(self.cluster["members"], self.observed)
         return [{**member, "address": addresses[member["name"]], "port": port} for member in self.cluster["members"]]
+
+    @property
+    def backups(self) -> _backup_plan.Context:
+        """What the plan of the backups is made of."""
+        return _backup_plan.Context(self.host, self.cluster, self.members, self.own, self.observed)
 
     def member(self, name: str) -> Json:
         """Return a member by its name."""
@@ -105,6 +114,7 @@ def decide(given: Given) -> dict[str, Any]:
             *_libraries.refusals(members, given.observed, given.cluster["version"]),
             *topology.refusals,
             *_of_adoptions(given, topology),
+            *_of_backups(given, topology),
         ],
         "cluster": given.cluster["name"],
         "durability": given.cluster["durability"],
@@ -123,6 +133,9 @@ def decide(given: Given) -> dict[str, Any]:
         "slots": plain["slots"],
         "left": [*plain["left"], *_addresses.left(addresses)],
         "synchronous": _synchronous(given, topology),
+        "backup": _backup_plan.of_cluster(given.backups),
+        "rules_of_roles": [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else [],
+        "maps_of_roles": [_backup_plan.IDENT_MAP] if given.cluster.get("repositories") else [],
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
         "instance": _instance(given),
@@ -138,6 +151,25 @@ def _of_adoptions(given: Given, topology: _topology.Decision) -> Iterator[str]:
     for name, host in topology.hosts.items():
         if host.action == ADOPT:
             yield from _adoption.refusals(name, given.observed[name] or {}, _rules(given, name), moving)
+
+
+def _of_backups(given: Given, topology: _topology.Decision) -> Iterator[str]:
+    """Refuse what backups forbid, and to take a repository out without the operator's word."""
+    bootstraps = any(host.action == BOOTSTRAP for host in topology.hosts.values())
+    yield from _backup_plan.refusals(given.backups, bootstraps, None if bootstraps else _system(given, topology))
+    leaving = _backup_plan.newly_suspended(given.backups)
+    if leaving and given.confirm != given.cluster["name"]:
+        yield (
+            f"postgresql_backup_suspended_repositories takes out {', '.join(leaving)}: from then on no WAL and no backup goes "
+            f"there, and nothing from then until its next full backup can be restored from it. To go on, write -e "
+            f"confirm={given.cluster['name']}"
+        )
+
+
+def _system(given: Given, topology: _topology.Decision) -> str | None:
+    seen = given.observed.get(topology.primary or "") or {}
+    found = seen.get("server") or seen.get("control") or {}
+    return found.get("system_identifier")
 
 
 def _rules(given: Given, name: str) -> list[_hba.Rule]:
@@ -227,6 +259,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "reason": decided.reason if decided else "is no database host",
         "upstream": upstream,
         "conninfo": conninfo(given, upstream) if upstream else "",
+        "restore_command": _backup_plan.restore_command(given.cluster),
         "receiver_timeout": _receiver_timeout(given, upstream) if upstream else "",
         "running": bool(server),
         "stale": seen.get("stale", []),
@@ -238,7 +271,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "files_in_force": bool(server) and not seen.get("stale") and not server.get("pending"),
         "minima": {name: int(server["settings"][name]["value"]) for name in STANDBY_MINIMA} if server else {},
         "missing_packages": _missing_packages(given),
-        "project_key_needed": _has_instance(given) and _platform.lacks_project_key(member, seen),
+        "project_key_needed": bool(seen) and _platform.lacks_project_key(given.cluster, member, seen),
         "service_needed": bool(
             action in {BOOTSTRAP, START, ADOPT}
             or seen.get("stale")
@@ -255,6 +288,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "is_recorder": bool(RECORDERS & set(member["duties"])),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
+        "backup": _backup_plan.of_host(given.backups),
     }
 
 
@@ -269,14 +303,19 @@ def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Jso
 def _accounts_needed(given: Given, action: str) -> bool:
     """Say whether the role that standbys log in as may be missing; what a stopped server holds is not seen."""
     server = given.seen.get("server") or {}
-    replicated = len(facts(given).databases) > 1
-    return action in {BOOTSTRAP, START, ADOPT} or (replicated and REPLICATOR not in server.get("roles", {REPLICATOR}))
+    wanted = {REPLICATOR} if len(facts(given).databases) > 1 else set()
+    wanted |= {_backup_config.DATABASE_ROLE} if given.cluster.get("repositories") else set()
+    return action in {BOOTSTRAP, START, ADOPT} or bool(wanted - set(server.get("roles", wanted)))
 
 
 def _missing_packages(given: Given) -> list[str]:
-    if not _has_instance(given):
+    if not given.seen:
         return []
-    wanted = [name.format(version=given.cluster["version"]) for name in given.platform["packages"]]
+    duties = set(given.member(given.host)["duties"])
+    packages = given.platform["packages"] if DATABASE in duties else []
+    wanted = [name.format(version=given.cluster["version"]) for name in packages]
+    if given.cluster.get("repositories") and duties & RECORDERS:
+        wanted.append(_backup_plan.PACKAGE)
     return [name for name in wanted if name not in given.seen["packages"]]
 
 
@@ -360,6 +399,7 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
         port=given.cluster["port"],
         certificates=own["postgresql_certificates_directory"],
         preload=preload,
+        archive_command=_backup_plan.archive_command(given.cluster) or _settings.NO_ARCHIVE,
     )
     inputs = _settings.tuning_inputs(given.member(given.host), given.cluster, given.observed)
     tuned = _tuning.tuned(inputs)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
@@ -49,22 +50,32 @@ SELECT CASE WHEN pg_is_in_recovery() THEN '{}' ELSE json_build_object('lsn', pg_
 
 
 def accounts(
-    instance: Instance, administrators: Sequence[Mapping[str, Any]], replication: bool, check_mode: bool
+    instance: Instance,
+    administrators: Sequence[Mapping[str, Any]],
+    *,
+    replication: bool,
+    backups: bool,
+    check_mode: bool,
 ) -> Changes:
-    """Create or repair the login roles of administrators and of replication.
+    """Create or repair the login roles of administrators, of replication and of backups.
 
     Args:
         instance: the primary.
         administrators: mappings with name and password.
         replication: whether the role that standbys log in as is wanted.
+        backups: whether the role that backups log in as is wanted.
         check_mode: only say what would change.
     """
-    roles: Mapping[str, Any] = query_json(instance, ROLES) if _answers(instance, check_mode) else {}
+    answers = _answers(instance, check_mode)
+    roles: Mapping[str, Any] = query_json(instance, ROLES) if answers else {}
     statements: list[str] = []
     changes: Changes = []
     wanted = [_administrator(roles.get(account["name"]), account) for account in administrators]
     if replication:
         wanted.append(_replicator(roles.get(REPLICATOR)))
+    if backups:
+        lacking = query_json(instance, _backup_role.LACKING) if answers else list(_backup_role.FUNCTIONS)
+        wanted.append(_backup_role.statements(roles.get(DATABASE_ROLE), lacking))
     for sql, made in wanted:
         statements += sql
         changes += made

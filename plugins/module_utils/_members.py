@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DATABASE = "database"
-RECORDERS = frozenset({DATABASE, "repository"})
+DATABASE, REPOSITORY = "database", "repository"
+RECORDERS = frozenset({DATABASE, REPOSITORY})
 """Whose hosts keep the cluster's journal."""
 
 REQUIRED = "required"

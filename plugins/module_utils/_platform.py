@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, RECORDERS
 
 Json = Mapping[str, Any]
 DISTRIBUTION = "distribution"
@@ -33,24 +33,25 @@ def refusals(cluster: Json, platforms: Mapping[str, Json], observed: Mapping[str
         seen = observed.get(member["name"])
         if seen:
             found += _of_member(cluster, member, key(seen), platforms)
-            found += _of_project_key(member, seen, platforms.get(key(seen)))
+            found += _of_project_key(cluster, member, seen, platforms.get(key(seen)))
     return found
 
 
-def lacks_project_key(member: Json, seen: Json) -> bool:
+def lacks_project_key(cluster: Json, member: Json, seen: Json) -> bool:
     """Whether packages come from the PostgreSQL project, whose key is not on the host yet."""
-    return uses_project(member) and not seen.get("project_key")
+    return uses_project(cluster, member) and not seen.get("project_key")
 
 
-def uses_project(member: Json) -> bool:
-    """Whether a member's packages come from the PostgreSQL project."""
-    return bool(member["package_source"] == PROJECT and DATABASE in member["duties"])
+def uses_project(cluster: Json, member: Json) -> bool:
+    """Whether a member's packages come from the PostgreSQL project; a repository host without repositories has none."""
+    duties = RECORDERS if cluster.get("repositories") else {DATABASE}
+    return bool(member["package_source"] == PROJECT and duties & set(member["duties"]))
 
 
-def _of_project_key(member: Json, seen: Json, platform: Json | None) -> Iterator[str]:
+def _of_project_key(cluster: Json, member: Json, seen: Json, platform: Json | None) -> Iterator[str]:
     """Refuse a key that is not the project's, or not it alone, whenever it came to the host."""
     found = seen.get("project_key")
-    if platform is None or not found or not uses_project(member):
+    if platform is None or not found or not uses_project(cluster, member):
         return
     expected = platform["pgdg_fingerprint"]
     what = f"the key {found['fingerprint']}" if "fingerprint" in found else f"no single key ({found['error']})"

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup as _backup
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     ASYNCHRONOUS,
     DATABASE,
     NAME_LIMIT,
+    REPOSITORY,
     REQUIRED,
     member_name,
 )
@@ -41,7 +43,11 @@ CLUSTER_WIDE = {
     "postgresql_application_networks": False,
     "postgresql_management_networks": False,
     "postgresql_administrators": True,
+    "postgresql_applications": True,
     "postgresql_adopt": False,
+    "postgresql_backup_repositories": True,
+    "postgresql_backup_suspended_repositories": False,
+    "postgresql_backup_port": False,
     "postgresql_journal_directory": False,
     "postgresql_server_locale": False,
     "postgresql_server_locale_provider": False,
@@ -104,7 +110,7 @@ def duties(database: Sequence[str], repository: Sequence[str], pooler: Sequence[
     found: dict[str, list[str]] = {}
     for hosts, names in (
         (database, (DATABASE,)),
-        (repository, ("repository",)),
+        (repository, (REPOSITORY,)),
         (pooler or database, ("pooler",)),
         (repository, ("migrations", "drill")),
     ):
@@ -141,9 +147,10 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     databases = [member for member in members if DATABASE in member.duties]
     for member in members:
         found = _member.member_mistakes(member.values, len(databases) if member in databases else 0)
-        findings += [_Finding((member.name,), mistake) for mistake in found]
+        findings += [_Finding((member.name,), mistake) for mistake in (*found, *_backup.member_mistakes(member.values))]
     findings += [*_names(members), *_addresses(members), *_one_value_each(members)]
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
+    findings += [*_backups(cluster, members)]
     if not databases and all(member.duties for member in members):
         text = f"the cluster has no database host; add a host with {CLUSTER_NAME}: {cluster} to the group {GROUPS[0]}"
         findings.append(_of_cluster(CLUSTER_NAME, text))
@@ -184,6 +191,8 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale": first.get("postgresql_server_locale"),
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
+        "repositories": _backup.resolve(cluster, first.values),
+        "backup_port": first.get(_backup.PORT),
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
             {
@@ -199,6 +208,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
                 "memory": member.get("postgresql_server_memory"),
                 "storage": member.get("postgresql_server_storage"),
                 "workload": member.get("postgresql_server_workload"),
+                "data_directory": member.get(_member.DATA_DIRECTORY),
                 "package_source": member.get("postgresql_server_package_source"),
                 "allow_untested_platform": member.get("postgresql_allow_untested_platform"),
             }
@@ -299,6 +309,13 @@ def _hba_rules(databases: Sequence[Member]) -> Iterator[_Finding]:
     for member in databases:
         for mistake in _member.hba_mistakes(member.values, addresses):
             yield _Finding((member.name,), mistake)
+
+
+def _backups(cluster: str, members: Sequence[Member]) -> Iterator[_Finding]:
+    databases = [member.values for member in members if DATABASE in member.duties]
+    keepers = {member.name: member.values for member in members if REPOSITORY in member.duties}
+    for mistake in _backup.mistakes(cluster, databases, keepers):
+        yield _Finding((), mistake)
 
 
 def _places(databases: Sequence[Member]) -> Iterator[_Finding]:

@@ -26,6 +26,7 @@ class Owned:
         port: TCP port.
         certificates: folder of ca.crt, server.crt and server.key on the host.
         preload: libraries loaded at start.
+        archive_command: what each complete WAL segment is handed to.
     """
 
     cluster: str
@@ -33,6 +34,7 @@ class Owned:
     port: int
     certificates: str
     preload: Sequence[str]
+    archive_command: str = NO_ARCHIVE
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def owned(server: Owned) -> dict[str, str]:
         "ssl_cert_file": f"{server.certificates}/server.crt",
         "ssl_key_file": f"{server.certificates}/server.key",
         "shared_preload_libraries": ", ".join(server.preload),
-        # On from the first start, because turning it on later needs a restart; backup sets the command.
+        # On from the first start, because turning it on later needs a restart.
         "archive_mode": "on",
-        "archive_command": NO_ARCHIVE,
+        "archive_command": server.archive_command,
     }
 
 

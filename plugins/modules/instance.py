@@ -85,6 +85,10 @@ options:
       comment:
         description: Who it is for.
         type: str
+  backups:
+    description: For O(operation=accounts), whether backups log in to this cluster.
+    type: bool
+    default: false
   replication:
     description: For O(operation=accounts), whether standbys log in to this cluster.
     type: bool
@@ -218,6 +222,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "replication": {"type": "bool", "default": False},
+    "backups": {"type": "bool", "default": False},
     "create": {"type": "list", "elements": "str", "default": []},
     "drop": {"type": "list", "elements": "str", "default": []},
     "keep": {"type": "list", "elements": "str", "default": []},
@@ -283,7 +288,13 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
         "changes": _instance_service.watch(instance, given["wanted"], check_mode)
     },
     "accounts": lambda instance, given, check_mode: {
-        "changes": _instance_objects.accounts(instance, given["administrators"], given["replication"], check_mode)
+        "changes": _instance_objects.accounts(
+            instance,
+            given["administrators"],
+            replication=given["replication"],
+            backups=given["backups"],
+            check_mode=check_mode,
+        )
     },
     "slots": lambda instance, given, check_mode: {
         "changes": _instance_objects.slots(instance, given["create"], given["drop"], check_mode)

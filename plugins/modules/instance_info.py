@@ -19,6 +19,19 @@ options:
     description: Whether the host is a database server; other hosts are read without the instance.
     type: bool
     default: true
+  backup:
+    description: What to look at of backups; nothing without it.
+    type: dict
+    suboptions:
+      user:
+        description: Operating-system user that pgBackRest runs as here.
+        type: str
+        required: true
+      repositories:
+        description: On the repository host, numbers of the repositories.
+        type: list
+        elements: int
+        default: []
 extends_documentation_fragment:
   - steadfast.postgresql.instance
 attributes:
@@ -94,6 +107,11 @@ instance:
     journal:
       description: The last entry of the host's journal about the synchronous set, and why the journal cannot be read.
       type: dict
+    backup:
+      description:
+        - Units of backups, files that pgBackRest has not read yet, and on the repository host what each repository
+          holds.
+      type: dict
     disks:
       description: File systems of data and WAL.
       type: dict
@@ -106,6 +124,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _certificate_facts,
+    _observe_backup,
     _observe_host,
     _observe_instance,
 )
@@ -139,6 +158,13 @@ def main() -> None:
             **INSTANCE_ARGUMENTS,
             "certificates_directory": {"type": "path", "required": True},
             "database": {"type": "bool", "default": True},
+            "backup": {
+                "type": "dict",
+                "options": {
+                    "user": {"type": "str", "required": True},
+                    "repositories": {"type": "list", "elements": "int", "default": []},
+                },
+            },
         },
         supports_check_mode=True,
     )
@@ -154,6 +180,9 @@ def main() -> None:
     instance = Instance.of(given)
     if given["database"]:
         found |= observe_instance(instance, certificates)
+    if given["backup"]:
+        places = [instance.wal_directory or instance.data_directory] if given["database"] else []
+        found["backup"] = _observe_backup.backup(instance.cluster, **given["backup"], places=places)
     found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)

@@ -1,0 +1,134 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read how a host archives and keeps backups, without changing it."""
+
+from __future__ import annotations
+
+import json
+import pwd
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, read_json, run
+
+Json = Mapping[str, Any]
+
+CONFIGURATION = Path("/etc/pgbackrest")
+UNITS = Path("/etc/systemd/system")
+SERVICE = "pgbackrest.service"
+PATTERNS = (SERVICE, "steadfast-backup-*.timer", "steadfast-check-*.timer", "steadfast-verify-*.timer")
+INFO_LIMIT = 8.0  # seconds; an answer takes hundredths, and one that does not come must not hold up a run
+FULL = "full"
+
+
+def backup(stanza: str, user: str, repositories: Sequence[int], places: Sequence[Path]) -> dict[str, Any]:
+    """Return what a host has of backups.
+
+    Args:
+        stanza: name of the cluster.
+        user: who pgBackRest runs as here.
+        repositories: on the repository host, the numbers of those to look at.
+        places: on a database host, the directory that holds the WAL.
+    """
+    has_user = _exists(user)
+    # Each on its own: one that does not answer says nothing about the others.
+    with ThreadPoolExecutor(max_workers=max(1, len(repositories))) as pool:
+        infos = pool.map(lambda number: info(stanza, user, number) if has_user else absent(), repositories)
+        found = {str(number): answer for number, answer in zip(repositories, infos, strict=True)}
+    return {
+        "user": has_user,
+        "units": units(),
+        "stale": stale(),
+        "check": read_json(CONFIGURATION / "steadfast.json"),
+        "repositories": found,
+        "emergency_file": emergency_file(places[0]) if places else None,
+    }
+
+
+def absent() -> dict[str, Any]:
+    """Return what is said of a repository on a host where pgBackRest is not set up."""
+    return {"answers": True, "error": "", "stanza": False, "systems": [], "full": None}
+
+
+def info(stanza: str, user: str, number: int) -> dict[str, Any]:
+    """Return what pgBackRest knows of a repository: whether it answers, its stanza, its newest full backup.
+
+    Only what is there is asked for; a repository that is not configured yet holds nothing.
+    """
+    command = ["pgbackrest", f"--stanza={stanza}", f"--repo={number}", "--output=json", "info"]
+    try:
+        text = run(["runuser", "-u", user, "--", *command], INFO_LIMIT, cwd="/")
+        return _info(json.loads(text), number)
+    except CommandError as error:
+        # 27: no such repository in the configuration, 31 and 37: it lacks an option, so it is still to be written.
+        missing = any(f"[{code:03}]" in str(error) for code in (27, 31, 37)) or "No such file" in str(error)
+        return absent() if missing else absent() | {"answers": False, "error": str(error)}
+
+
+def _info(answer: Sequence[Json], number: int) -> dict[str, Any]:
+    if not answer:
+        return absent()
+    stanza = answer[0]
+    repository: Json = next((item for item in stanza.get("repo", []) if item["key"] == number), {})
+    status = repository.get("status", {"code": 1, "message": ""})
+    # 0: ok, 1: no stanza there, 2: no backup yet, 3: no stanza file
+    known = status["code"] in {0, 1, 2, 3}
+    fulls = [item for item in stanza.get("backup", []) if item["type"] == FULL and not item["error"]]
+    return {
+        "answers": known,
+        "error": "" if known else str(status["message"]),
+        "stanza": status["code"] in {0, 2},
+        "systems": [str(item["system-id"]) for item in stanza.get("db", [])],
+        "full": max((item["timestamp"]["start"] for item in fulls), default=None),
+    }
+
+
+def units() -> dict[str, dict[str, bool]]:
+    """Return the units of backups that stand in systemd's folder: whether each is active and starts with the host."""
+    names = sorted(path.name for pattern in PATTERNS for path in UNITS.glob(pattern))
+    if not names:
+        return {}
+    shown = run(["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *names])
+    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n"))
+    return {
+        block["Id"]: {"active": block["ActiveState"] == "active", "enabled": block["UnitFileState"] == "enabled"}
+        for block in blocks
+    }
+
+
+def stale() -> list[str]:
+    """Return the files that pgBackRest's server reads and that are newer than its last start or reload."""
+    try:
+        shown = run(["systemctl", "show", "--property=StateChangeTimestamp", "--timestamp=us+utc", "--value", SERVICE])
+        since = _epoch(shown.strip())
+    except (CommandError, ValueError):
+        return []
+    read = [*CONFIGURATION.glob("*.conf"), *CONFIGURATION.glob("conf.d/*.conf"), UNITS / SERVICE]
+    return sorted(str(path) for path in read if path.exists() and path.stat().st_mtime > since)
+
+
+def emergency_file(directory: Path) -> dict[str, Any]:
+    """Return where the file that may be deleted in need lies, and its size.
+
+    It has to be in the file system of the WAL: beside its directory, or inside when that is a mount point.
+    """
+    inside = directory.exists() and directory.parent.stat().st_dev != directory.stat().st_dev
+    path = directory / "steadfast.emergency" if inside else directory.with_name(f"{directory.name}.emergency")
+    return {"path": str(path), "bytes": path.stat().st_size if path.exists() else None}
+
+
+def _epoch(text: str) -> float:
+    """Read a time as systemctl shows it; it shows nothing of a unit that never ran."""
+    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")  # noqa: DTZ007 - the zone is in the text
+    return moment.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
