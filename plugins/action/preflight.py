@@ -22,6 +22,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments im
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import NAME_LIMIT
 from ansible_collections.steadfast.postgresql.plugins.module_utils._preflight import CLUSTER_NAME, Member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._preflight_member import CHECKED_WHOLE, worded
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import REPOSITORIES
 
 try:
     from ansible.template import trust_as_template
@@ -120,6 +121,7 @@ class Inventory:
             *wrong,
             *self._name_mistakes(values),
             *worded(self._certificate_mistakes(host, values)),
+            *self._storage_mistakes(values),
         ]
         return Member(host, duties, values, frozenset(given), tuple(found))
 
@@ -177,6 +179,23 @@ class Inventory:
         """Check a CA once for all members: opening its key is slow on purpose."""
         return _certificate_checks.check_ca(directory, passphrase, time.time())
 
+    def storage_authorities(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the CAs of object storage that the variables name, by the repositories."""
+        given = [item for item in values.get(REPOSITORIES) or [] if item and (item.get("s3") or {}).get("ca")]
+        return {item["name"]: self._read(item["s3"]["ca"]).decode() for item in given}
+
+    def _storage_mistakes(self, values: Mapping[str, Any]) -> list[Mistake]:
+        found = []
+        for index, item in enumerate(values.get(REPOSITORIES) or []):
+            path = ((item or {}).get("s3") or {}).get("ca")
+            try:
+                if path and b"BEGIN CERTIFICATE" not in self._read(path):
+                    found.append(Mistake(f"{REPOSITORIES}[{index}].s3.ca", f"{path} holds no certificate; name one"))
+            except OSError as error:
+                text = f"{path} cannot be read on the controller ({error.strerror}); write the path of the CA there"
+                found.append(Mistake(f"{REPOSITORIES}[{index}].s3.ca", text))
+        return found
+
     def _read(self, path: str) -> bytes:
         """Read a file of the controller, decrypted where Ansible Vault encrypted it."""
         if not Path(path).exists():
@@ -215,7 +234,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | {
                 "changed": False,
                 "started": time.monotonic(),
-                "cluster": _preflight.resolve(cluster, members),
+                "cluster": {
+                    **_preflight.resolve(cluster, members),
+                    "storage_authorities": inventory.storage_authorities(_preflight.databases(members)[0].values),
+                },
                 "duties": list(own.duties),
                 "own": {name: value for name, value in own.values.items() if name not in roles.secrets},
             }

@@ -70,24 +70,24 @@ def of_cluster(context: Context) -> dict[str, Any]:
     seen = context.seen(context.keeper["name"])
     infos = {repository.name: (seen or {}).get("repositories", {}).get(str(repository.number)) for repository in live}
     returned = _returned(context)
+    owed = [
+        name
+        for name, info in infos.items()
+        if info and info["answers"] and (info["full"] is None or info["full"] < returned.get(name, 0))
+    ]
     return {
         "stanza": context.cluster["name"],
         "repository": context.keeper["name"],
         "user": _user(context.keeper),
         "port": context.cluster["backup_port"],
         "repositories": [asdict(repository) for repository in context.repositories],
+        "owed": [{"repository": name, "kind": FULL} for name in owed],
         "silent": {name: info["error"] for name, info in infos.items() if info and not info["answers"]},
         "without_stanza": [name for name, info in infos.items() if info and info["answers"] and not info["stanza"]],
-        "without_full": [
-            name
-            for name, info in infos.items()
-            if info and info["answers"] and (info["full"] is None or info["full"] < returned.get(name, 0))
-        ],
-        "holds_backups": sorted(name for name, info in infos.items() if info and info["systems"]),
         "cloneable": [
             repository.name
             for repository in live
-            if (info := infos[repository.name]) and info["full"] is not None and repository.name not in returned
+            if (info := infos[repository.name]) and info["full"] is not None and repository.name not in owed
         ],
     }
 
@@ -103,6 +103,7 @@ def of_host(context: Context) -> dict[str, Any]:
     schedules = _schedules(context)
     wanted = _systemd.running(duties, schedules)
     running = [name for name, unit in seen["units"].items() if unit["active"] and unit["enabled"]]
+    obsolete = sorted(set(seen["units"]) - set(wanted))
     emergency = (seen.get("emergency_file") or {}) if DATABASE in duties else {}
     size = _units.parse_bytes(str(context.own["postgresql_backup_emergency_file"]))
     return {
@@ -117,9 +118,17 @@ def of_host(context: Context) -> dict[str, Any]:
                 context.cluster["name"], user, context.cluster["backup_port"], duties, schedules
             ).items()
         ],
-        "units": wanted,
-        "obsolete": sorted(set(seen["units"]) - set(wanted)),
-        "service_needed": bool(seen["stale"] or set(wanted) - set(running) or set(seen["units"]) - set(wanted)),
+        "authority_files": [
+            {"path": _backup_config.authority_file(name), "content": text}
+            for name, text in context.cluster.get("storage_authorities", {}).items()
+        ],
+        "units": [
+            *({"name": name, "state": "started", "enabled": True} for name in wanted if name != _systemd.SERVICE),
+            *({"name": name, "state": "stopped", "enabled": False} for name in obsolete),
+        ],
+        "obsolete_files": [{"path": f"{UNITS}/{name}", "state": "absent"} for name in obsolete],
+        "stale": seen["stale"],
+        "service_needed": bool(seen["stale"] or obsolete or set(wanted) - set(running)),
         "directories": _directories(context) if REPOSITORY in duties else [],
         "check": _check(context, member, emergency.get("path", "")),
         "emergency": (

@@ -1,13 +1,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Act with pgBackRest on the repository host: make the stanza, make backups and follow them, check the archive."""
+"""Act with pgBackRest on the repository host: make the stanza, make backups and follow them."""
 
 from __future__ import annotations
 
 import json
+import os
 import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -19,7 +21,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 
 Changes = list[dict[str, str]]
 
-STANZA_LIMIT, CHECK_LIMIT, INFO_LIMIT = 120, 150, 60  # seconds
+STANZA_LIMIT, INFO_LIMIT = 120, 60  # seconds
 STARTING = {"activating", "active", "reloading"}
 
 
@@ -79,9 +81,19 @@ def make_stanza(user: str, stanza: str, repositories: Sequence[str], check_mode:
     return changes
 
 
-def check(user: str, stanza: str) -> None:
-    """Have pgBackRest prove that a WAL segment of the primary reaches every repository."""
-    pgbackrest(user, [f"--stanza={stanza}", "check"], CHECK_LIMIT)
+def emergency_file(path: Path, size: int, check_mode: bool) -> Changes:
+    """Make a file of a size in bytes that may be deleted when the disk is full, or remove it where 0 is wanted."""
+    before = path.stat().st_size if path.exists() else None
+    if (before or 0) == size:
+        return []
+    if not check_mode:
+        path.unlink(missing_ok=True)
+        if size:
+            with path.open("xb") as stream:
+                path.chmod(0o600)
+                os.posix_fallocate(stream.fileno(), 0, size)
+    was = "absent" if before is None else f"{before} bytes"
+    return [change("file", str(path), was, f"{size} bytes" if size else "absent")]
 
 
 def make(user: str, stanza: str, backups: Sequence[Backup], begin: bool, patience: float) -> Progress:

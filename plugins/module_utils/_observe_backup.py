@@ -24,13 +24,16 @@ INFO_LIMIT = 8.0  # seconds; an answer takes hundredths, and one that does not c
 FULL = "full"
 
 
-def backup(stanza: str, user: str, repositories: Sequence[int], places: Sequence[Path]) -> dict[str, Any]:
+def backup(
+    stanza: str, user: str, repositories: Sequence[int], *, certificates: Path, places: Sequence[Path]
+) -> dict[str, Any]:
     """Return what a host has of backups.
 
     Args:
         stanza: name of the cluster.
         user: who pgBackRest runs as here.
         repositories: on the repository host, the numbers of those to look at.
+        certificates: directory of what pgBackRest's server shows to others.
         places: on a database host, the directory that holds the WAL.
     """
     has_user = _exists(user)
@@ -41,7 +44,7 @@ def backup(stanza: str, user: str, repositories: Sequence[int], places: Sequence
     return {
         "user": has_user,
         "units": units(),
-        "stale": stale(),
+        "stale": stale(certificates),
         "check": read_json(CONFIGURATION / "steadfast.json"),
         "repositories": found,
         "emergency_file": emergency_file(places[0]) if places else None,
@@ -99,7 +102,7 @@ def units() -> dict[str, dict[str, bool]]:
     }
 
 
-def stale() -> list[str]:
+def stale(certificates: Path) -> list[str]:
     """Return the files that pgBackRest's server reads and that are newer than its last start or reload."""
     try:
         shown = run(["systemctl", "show", "--property=StateChangeTimestamp", "--timestamp=us+utc", "--value", SERVICE])
@@ -107,6 +110,7 @@ def stale() -> list[str]:
     except (CommandError, ValueError):
         return []
     read = [*CONFIGURATION.glob("*.conf"), *CONFIGURATION.glob("conf.d/*.conf"), UNITS / SERVICE]
+    read += [certificates / name for name in ("ca.crt", "server.crt", "server.key")]
     return sorted(str(path) for path in read if path.exists() and path.stat().st_mtime > since)
 
 

@@ -175,16 +175,21 @@ def stray_mistake(cluster: str) -> Mistake:
     return Mistake(CLUSTER_NAME, text)
 
 
+def databases(members: Sequence[Member]) -> list[Member]:
+    """Return the database hosts; the first of them speaks for what is one for the cluster."""
+    return [member for member in members if DATABASE in member.duties]
+
+
 def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
     """Return the cluster as the decision and the roles use it; it must be without mistakes."""
-    databases = [member for member in members if DATABASE in member.duties]
-    first = databases[0]
+    hosts = databases(members)
+    first = hosts[0]
     return {
         "name": cluster,
         "version": first.get("postgresql_version"),
         "port": first.get("postgresql_port"),
         "initial_primary": first.get(INITIAL_PRIMARY) or first.name,
-        "durability": _resolved_durability(databases),
+        "durability": _resolved_durability(hosts),
         "preferred_after": first.get("postgresql_replication_preferred_after"),
         "application_networks": list(first.get("postgresql_application_networks")),
         "management_networks": list(first.get("postgresql_management_networks")),

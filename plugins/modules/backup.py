@@ -13,11 +13,10 @@ options:
   operation:
     description:
       - C(stanza) makes the stanza where it lacks, C(make) makes backups side by side.
-      - C(check) proves that a segment of WAL
-        reaches every repository.
+      - C(emergency_file) makes a file that may be deleted when the disk is full.
     type: str
     required: true
-    choices: [stanza, make, check]
+    choices: [stanza, make, emergency_file]
   stanza:
     description: Name of the stanza, which is the cluster's.
     type: str
@@ -46,6 +45,13 @@ options:
         type: str
         choices: [full, differential, incremental]
         required: true
+  path:
+    description: For O(operation=emergency_file), where it lies.
+    type: path
+  bytes:
+    description: For O(operation=emergency_file), its size; 0 removes it.
+    type: int
+    default: 0
   begin:
     description: For O(operation=make), whether to start what does not run; without it, only look.
     type: bool
@@ -97,6 +103,7 @@ expected:
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -120,7 +127,7 @@ def main() -> None:
     """Read the arguments, do the operation, print the result."""
     module = AnsibleModule(
         argument_spec={
-            "operation": {"type": "str", "required": True, "choices": ["stanza", "make", "check"]},
+            "operation": {"type": "str", "required": True, "choices": ["stanza", "make", "emergency_file"]},
             "stanza": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "repositories": {"type": "list", "elements": "str", "default": []},
@@ -133,9 +140,12 @@ def main() -> None:
                     "kind": {"type": "str", "choices": KINDS, "required": True},
                 },
             },
+            "path": {"type": "path"},
+            "bytes": {"type": "int", "default": 0},
             "begin": {"type": "bool", "default": True},
             "patience": {"type": "float", "default": 15},
         },
+        required_if=[("operation", "emergency_file", ["path"])],
         supports_check_mode=True,
     )
     given = module.params
@@ -146,8 +156,8 @@ def main() -> None:
             result["changes"] = _backup_run.make_stanza(user, stanza, given["repositories"], module.check_mode)
         elif given["operation"] == "make":
             result = make(given, module.check_mode)
-        elif not module.check_mode:
-            _backup_run.check(user, stanza)
+        else:
+            result["changes"] = _backup_run.emergency_file(Path(given["path"]), given["bytes"], module.check_mode)
     except (CommandError, KeyError) as error:
         module.fail_json(msg=f"{given['operation']}: {error}")
     module.exit_json(changed=bool(result["changes"]), **result)

@@ -182,7 +182,7 @@ def main() -> None:
         found |= observe_instance(instance, certificates)
     if given["backup"]:
         places = [instance.wal_directory or instance.data_directory] if given["database"] else []
-        found["backup"] = _observe_backup.backup(instance.cluster, **given["backup"], places=places)
+        found["backup"] = _observe_backup.backup(instance.cluster, **given["backup"], certificates=certificates, places=places)
     found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)
