@@ -1,9 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module of the same name for the cluster that preflight returned, and add when the controller sent it and had
-its answer, to compare clocks by.
+"""Run the module of the same name for the cluster that preflight returned, and add the controller's clock.
 
-`asked`, on the controller's clock that nobody sets, tells it from what an earlier play of the same run has seen.
+When it sent the module and had its answer tells how far the host's clock is off. `asked`, on the controller's clock that nobody sets, tells it from what an earlier play of the same run has seen.
 """
 
 from __future__ import annotations

@@ -84,11 +84,6 @@ def of_cluster(context: Context) -> dict[str, Any]:
         "owed": [{"repository": name, "kind": FULL} for name in owed],
         "silent": {name: info["error"] for name, info in infos.items() if info and not info["answers"]},
         "without_stanza": [name for name, info in infos.items() if info and info["answers"] and not info["stanza"]],
-        "cloneable": [
-            repository.name
-            for repository in live
-            if (info := infos[repository.name]) and info["full"] is not None and repository.name not in owed
-        ],
     }
 
 
@@ -167,7 +162,8 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
             what = "no new cluster is made" if bootstraps else f"the cluster here is {system}"
             yield (
                 f"repository {repository.name} on {name} holds backups {which}, and {what}. To get that data back run "
-                f"restore_cluster; to begin anew write another postgresql_cluster_name, or another path for {repository.name}"
+                f"restore_cluster; to begin anew write another postgresql_cluster_name, or another path for "
+                f"{repository.name}"
             )
 
 
@@ -176,6 +172,19 @@ def newly_suspended(context: Context) -> list[str]:
     seen = context.seen(context.keeper["name"]) if context.repositories else None
     was = {item["name"]: item["suspended"] for item in ((seen or {}).get("check") or {}).get("repositories", [])}
     return [item.name for item in context.repositories if item.suspended and not was.get(item.name, True)]
+
+
+def clone_from(context: Context) -> int:
+    """Return the number of the first repository with a backup that new standbys are copied from; 0 for the primary."""
+    plan = of_cluster(context)
+    owed = {backup["repository"] for backup in plan.get("owed", [])}
+    infos = (context.seen(context.keeper["name"]) or {}).get("repositories", {}) if context.repositories else {}
+    whole = [
+        repository.number
+        for repository in context.repositories
+        if repository.name not in owed and (infos.get(str(repository.number)) or {}).get("full") is not None
+    ]
+    return min(whole, default=0)
 
 
 def archive_command(cluster: Json) -> str:

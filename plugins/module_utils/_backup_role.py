@@ -20,11 +20,12 @@ FUNCTIONS = (
 """In the database postgres; rights on functions belong to one database."""
 
 # What the role lacks; all of it where the role itself is missing.
-LACKING = f"""
-SELECT coalesce(json_agg(name), '[]') FROM unnest(ARRAY[{", ".join(f"'{name}'" for name in FUNCTIONS)}]) AS name
+LACKING = """
+SELECT coalesce(json_agg(name), '[]') FROM unnest(ARRAY['@FUNCTIONS@']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_proc, aclexplode(proacl) AS acl
-  WHERE pg_proc.oid = name::regprocedure AND acl.grantee = to_regrole('{DATABASE_ROLE}') AND privilege_type = 'EXECUTE')
+  WHERE pg_proc.oid = name::regprocedure AND acl.grantee = to_regrole('@ROLE@') AND privilege_type = 'EXECUTE')
 """
+LACKING = LACKING.replace("@FUNCTIONS@", "', '".join(FUNCTIONS)).replace("@ROLE@", DATABASE_ROLE)
 
 
 def statements(found: Mapping[str, Any] | None, lacking: list[str]) -> tuple[list[str], list[dict[str, str]]]:

@@ -160,8 +160,8 @@ def _of_backups(given: Given, topology: _topology.Decision) -> Iterator[str]:
     leaving = _backup_plan.newly_suspended(given.backups)
     if leaving and given.confirm != given.cluster["name"]:
         yield (
-            f"postgresql_backup_suspended_repositories takes out {', '.join(leaving)}: from then on no WAL and no backup goes "
-            f"there, and nothing from then until its next full backup can be restored from it. To go on, write -e "
+            f"postgresql_backup_suspended_repositories takes out {', '.join(leaving)}: from then on no WAL and no "
+            f"backup goes there, and nothing from then until its next full backup can be restored from it. To go on, write -e "
             f"confirm={given.cluster['name']}"
         )
 
@@ -259,6 +259,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "reason": decided.reason if decided else "is no database host",
         "upstream": upstream,
         "conninfo": conninfo(given, upstream) if upstream else "",
+        "clone_from": 0 if given.own["postgresql_server_wal_directory"] else _backup_plan.clone_from(given.backups),
         "restore_command": _backup_plan.restore_command(given.cluster),
         "receiver_timeout": _receiver_timeout(given, upstream) if upstream else "",
         "running": bool(server),

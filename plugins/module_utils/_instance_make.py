@@ -8,6 +8,7 @@ import contextlib
 import os
 import pwd
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,15 +125,14 @@ def _copy_durably(source: str | Path, target: str | Path) -> None:
         os.fsync(stream.fileno())
 
 
-def clone(instance: Instance, conninfo: str, slot: str, patience: float) -> CloneState:
+def clone(instance: Instance, copy: Sequence[str | Path], patience: float) -> CloneState:
     """Start the clone of a standby, or attach to the one that runs, and finish it once the copy is complete.
 
     The copy runs in a transient unit, so it goes on when the controller is lost.
 
     Args:
         instance: the standby to make.
-        conninfo: how to reach the primary; it names files for its secrets, and holds none.
-        slot: the standby's replication slot on the primary, which keeps the WAL that the copy needs.
+        copy: the program that copies, and its arguments; from_primary or from_repository.
         patience: seconds to wait here for the copy; where it takes longer the caller asks again.
 
     Raises:
@@ -145,7 +145,7 @@ def clone(instance: Instance, conninfo: str, slot: str, patience: float) -> Clon
         _forget(unit)
         _clear(instance)
         _make_parents(instance)
-        _start_copy(instance, unit, conninfo, slot)
+        _start_copy(unit, copy)
     try:
         wait_until(lambda: _unit_state(unit) != "activating", patience, "the copy", interval=0.1)
     except CommandError:
@@ -170,8 +170,41 @@ def _present(instance: Instance) -> bool:
     return bool(state == "cluster")
 
 
-def _start_copy(instance: Instance, unit: str, conninfo: str, slot: str) -> None:
-    wal = [f"--waldir={instance.wal_directory}"] if instance.wal_directory else []
+def from_primary(instance: Instance, conninfo: str, slot: str) -> list[str | Path]:
+    """Return how the primary is copied.
+
+    Args:
+        instance: the standby to make.
+        conninfo: how to reach the primary; it names files for its secrets, and holds none.
+        slot: the standby's replication slot on the primary, which keeps the WAL that the copy needs.
+    """
+    return [
+        instance.binaries / "pg_basebackup",
+        f"--pgdata={_observe_instance.beside(instance)}",
+        *([f"--waldir={instance.wal_directory}"] if instance.wal_directory else []),
+        f"--dbname={conninfo}",
+        f"--slot={slot}",
+        "--wal-method=stream",
+        "--checkpoint=fast",
+    ]
+
+
+def from_repository(instance: Instance, repository: int) -> list[str | Path]:
+    """Return how the newest backup of a repository is copied, which spares the primary.
+
+    No recovery settings are written: those of a standby stand in a file of their own.
+    """
+    return [
+        "pgbackrest",
+        f"--stanza={instance.cluster}",
+        f"--repo={repository}",
+        f"--pg1-path={_observe_instance.beside(instance)}",
+        "--type=none",
+        "restore",
+    ]
+
+
+def _start_copy(unit: str, copy: Sequence[str | Path]) -> None:
     run(
         [
             "systemd-run",
@@ -184,13 +217,7 @@ def _start_copy(instance: Instance, unit: str, conninfo: str, slot: str) -> None
             f"--uid={OWNER}",
             "--working-directory=/",
             "--",
-            instance.binaries / "pg_basebackup",
-            f"--pgdata={_observe_instance.beside(instance)}",
-            *wal,
-            f"--dbname={conninfo}",
-            f"--slot={slot}",
-            "--wal-method=stream",
-            "--checkpoint=fast",
+            *copy,
         ]
     )
 

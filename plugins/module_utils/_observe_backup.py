@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pwd
+import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -22,6 +23,8 @@ SERVICE = "pgbackrest.service"
 PATTERNS = (SERVICE, "steadfast-backup-*.timer", "steadfast-check-*.timer", "steadfast-verify-*.timer")
 INFO_LIMIT = 8.0  # seconds; an answer takes hundredths, and one that does not come must not hold up a run
 FULL = "full"
+SCRIPT = Path("/usr/local/lib/steadfast/check_archive")
+CHECK_LIMIT = 60.0  # seconds
 
 
 def backup(
@@ -114,6 +117,31 @@ def stale(certificates: Path) -> list[str]:
     return sorted(str(path) for path in read if path.exists() and path.stat().st_mtime > since)
 
 
+def findings(user: str, duties: Sequence[str]) -> list[dict[str, str]]:
+    """Return what the script of the role finds wrong, name and words; nothing where it is still to be installed.
+
+    Args:
+        user: who pgBackRest runs as here.
+        duties: what the script looks at.
+    """
+    if not SCRIPT.exists():
+        return []
+    return [finding for duty in duties for finding in _findings(user, duty)]
+
+
+def _findings(user: str, duty: str) -> list[dict[str, str]]:
+    command = ["runuser", "-u", user, "--", str(SCRIPT), duty, str(CONFIGURATION / "steadfast.json"), "--json"]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=CHECK_LIMIT, cwd="/")
+    except subprocess.TimeoutExpired:
+        return [{"name": "check_failed", "text": f"the look at the {duty} did not end within {CHECK_LIMIT:.0f} s"}]
+    if done.returncode not in {0, 1} or not done.stdout:
+        words = " ".join(done.stderr.split())[-300:]
+        return [{"name": "check_failed", "text": f"the look at the {duty} failed: {words}"}]
+    found: list[dict[str, str]] = json.loads(done.stdout)
+    return found
+
+
 def emergency_file(directory: Path) -> dict[str, Any]:
     """Return where the file that may be deleted in need lies, and its size.
 
@@ -126,7 +154,7 @@ def emergency_file(directory: Path) -> dict[str, Any]:
 
 def _epoch(text: str) -> float:
     """Read a time as systemctl shows it; it shows nothing of a unit that never ran."""
-    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")  # noqa: DTZ007 - the zone is in the text
+    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")
     return moment.replace(tzinfo=timezone.utc).timestamp()
 
 

@@ -45,6 +45,9 @@ OF_A_CONNECTION = {
 # So archive_command shows while archive_mode, which is judged by itself, is off.
 NO_COMMAND = "(disabled)"
 DAY = 86400
+# Findings of check_archive that lose nothing yet.
+MAY_WAIT = {"archive_late", "backup_late", "emergency_file", "suspended", "wal_disk"}
+BACKUP_ADVICE = "The runbook backups.md says what to look at and what to run."
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
 CONNECTION_ADVICE = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
@@ -107,6 +110,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
         found += _host(outcome, host)
     found += _unprotected(outcome)
     found += _primary(outcome)
+    found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
     found += _probes(outcome)
     order = {ERROR: 0, WARNING: 1, INFO: 2}
@@ -299,6 +303,14 @@ def _archive(host: str, server: Json) -> Iterator[Finding]:
     if (archiver["last_failed_at"] or 0) > (archiver["last_archived_at"] or 0):
         text = f"Archiving fails on {host}: {archiver['waiting']} segments wait, last {archiver['last_failed']}."
         yield Finding(ERROR, host, text, "The server's log says why.")
+
+
+def _backups(outcome: Outcome) -> Iterator[Finding]:
+    """Say what check_archive found on the hosts."""
+    for host, seen in outcome.seen.items():
+        for found in seen.get("archive_findings", []):
+            severity = WARNING if found["name"] in MAY_WAIT else ERROR
+            yield Finding(severity, host, f"{host}: {found['text']}.", BACKUP_ADVICE)
 
 
 def _undone(decision: Decision) -> Iterator[Finding]:

@@ -46,6 +46,10 @@ options:
   conninfo:
     description: For O(operation=clone), how to reach the primary; it holds no secret.
     type: str
+  repository:
+    description: For O(operation=clone), number of the repository whose newest backup is copied; 0 copies the primary.
+    type: int
+    default: 0
   slot:
     description: For O(operation=clone), the standby's slot on the primary.
     type: str
@@ -205,6 +209,7 @@ ARGUMENTS: dict[str, Any] = {
     "system_identifier": {"type": "str"},
     "consequences": {"type": "list", "elements": "dict", "default": []},
     "conninfo": {"type": "str"},
+    "repository": {"type": "int", "default": 0},
     "slot": {"type": "str"},
     "patience": {"type": "float", "default": 20},
     "standby_needs": {"type": "dict", "default": {}},
@@ -237,7 +242,12 @@ def clone(instance: Instance, given: Given, check_mode: bool) -> Result:
     changes = [change("instance", instance.label, "absent", "cloned")]
     if check_mode:
         return {"changes": changes, "finished": True, "bytes": 0}
-    state = _instance_make.clone(instance, given["conninfo"], given["slot"], given["patience"])
+    copy = (
+        _instance_make.from_repository(instance, given["repository"])
+        if given["repository"]
+        else _instance_make.from_primary(instance, given["conninfo"], given["slot"])
+    )
+    state = _instance_make.clone(instance, copy, given["patience"])
     return {"changes": changes, "finished": state.finished, "bytes": state.bytes}
 
 

@@ -32,6 +32,10 @@ options:
         type: list
         elements: int
         default: []
+  check_archive:
+    description: Whether to look for holes in the WAL, late backups and the like too, where backups are configured.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - steadfast.postgresql.instance
 attributes:
@@ -112,6 +116,9 @@ instance:
         - Units of backups, files that pgBackRest has not read yet, and on the repository host what each repository
           holds.
       type: dict
+    archive_findings:
+      description: What is wrong with archive and backups, each with a C(name) and a C(text).
+      type: list
     disks:
       description: File systems of data and WAL.
       type: dict
@@ -158,6 +165,7 @@ def main() -> None:
             **INSTANCE_ARGUMENTS,
             "certificates_directory": {"type": "path", "required": True},
             "database": {"type": "bool", "default": True},
+            "check_archive": {"type": "bool", "default": False},
             "backup": {
                 "type": "dict",
                 "options": {
@@ -182,7 +190,12 @@ def main() -> None:
         found |= observe_instance(instance, certificates)
     if given["backup"]:
         places = [instance.wal_directory or instance.data_directory] if given["database"] else []
-        found["backup"] = _observe_backup.backup(instance.cluster, **given["backup"], certificates=certificates, places=places)
+        found["backup"] = _observe_backup.backup(
+            instance.cluster, **given["backup"], certificates=certificates, places=places
+        )
+        duties = ["database"] * given["database"] + ["repository"] * bool(given["backup"]["repositories"])
+        user = given["backup"]["user"]
+        found["archive_findings"] = _observe_backup.findings(user, duties) if given["check_archive"] else []
     found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)

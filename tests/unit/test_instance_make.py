@@ -106,7 +106,8 @@ def bootstrap(instance: Instance, check_mode: bool = False) -> list[dict[str, st
 
 
 def clone(instance: Instance, patience: float = 5) -> CloneState:
-    return _instance_make.clone(instance, "host=db1 user=replicator", "db2", patience)
+    copy = _instance_make.from_primary(instance, "host=db1 user=replicator", "db2")
+    return _instance_make.clone(instance, copy, patience)
 
 
 def marker(instance: Instance) -> Any:

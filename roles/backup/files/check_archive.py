@@ -6,12 +6,13 @@
 """Look for what no exit status says: holes in the WAL, damaged backups, backups and WAL that are late.
 
 Usage:
-  check_archive repository|verify|database CONFIG
+  check_archive repository|verify|database CONFIG [--json]
 
 "repository" runs on the repository host and looks at the lists of backups and of WAL; "verify" has pgBackRest read all
 that the repositories hold, which takes as long as a restore. "database" runs on each database host and looks at the
 archiver and at the disk of pg_wal. Each finding is one line of words; the last line says how it stands. The exit status
-is 1 when something is wrong. The same is written as metrics, in Prometheus' text format.
+is 1 when something is wrong. The same is written as metrics, in Prometheus' text format. With --json only the findings
+are printed, as JSON, and nothing is written.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -397,15 +398,24 @@ DUTIES = {"repository": look_at_repositories, "verify": look_inside, "database":
 
 def main(arguments: list[str]) -> int:
     """Look, print, write the metrics; return 1 when something is wrong."""
-    if len(arguments) != 2 or arguments[0] not in DUTIES:
+    duty, path, *options = [*arguments, "", ""][: max(2, len(arguments))]
+    if duty not in DUTIES or options not in ([], ["--json"]):
         sys.exit(__doc__)
-    duty = arguments[0]
-    config: Json = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
+    config: Json = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
         found = list(DUTIES[duty](config))
     except CommandError as error:
         found = [Finding("check_failed", str(error))]
     findings = [item for item in found if isinstance(item, Finding)]
+    if options:
+        print(json.dumps([asdict(finding) for finding in findings]))  # noqa: T201
+    else:
+        report(config, duty, found, findings)
+    return 1 if findings else 0
+
+
+def report(config: Json, duty: str, found: Iterable[Finding | Metric], findings: list[Finding]) -> None:
+    """Write the metrics and print one line for each finding."""
     cluster = (("cluster", config["cluster"]),)
     metrics = [Metric(item.name, item.value, cluster + item.labels) for item in found if isinstance(item, Metric)]
     names = sorted({finding.name for finding in findings})
@@ -416,7 +426,6 @@ def main(arguments: list[str]) -> int:
         print(finding.text)  # noqa: T201
     count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
     print(count if findings else "nothing is wrong")  # noqa: T201
-    return 1 if findings else 0
 
 
 if __name__ == "__main__":
