@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the module of the same name for the cluster that preflight returned, and add the controller's clock.
 
-When it sent the module and had its answer tells how far the host's clock is off. `asked`, on the controller's clock that nobody sets, tells it from what an earlier play of the same run has seen.
+When it sent the module and had its answer tells how far the host's clock is off. `asked`, on the controller's clock
+that nobody sets, tells it from what an earlier play of the same run has seen.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ def _of_backups(given: Given, topology: _topology.Decision) -> Iterator[str]:
     if leaving and given.confirm != given.cluster["name"]:
         yield (
             f"postgresql_backup_suspended_repositories takes out {', '.join(leaving)}: from then on no WAL and no "
-            f"backup goes there, and nothing from then until its next full backup can be restored from it. To go on, write -e "
-            f"confirm={given.cluster['name']}"
+            f"backup goes there, and nothing from then until its next full backup can be restored from it. To go on, "
+            f"write -e confirm={given.cluster['name']}"
         )
 
 
