@@ -100,7 +100,7 @@ def of_host(context: Context) -> dict[str, Any]:
     running = [name for name, unit in seen["units"].items() if unit["active"] and unit["enabled"]]
     obsolete = sorted(set(seen["units"]) - set(wanted))
     emergency = (seen.get("emergency_file") or {}) if DATABASE in duties else {}
-    size = _units.parse_bytes(str(context.own["postgresql_backup_emergency_file"]))
+    size = emergency_bytes(context.own["postgresql_backup_emergency_file"])
     return {
         "duties": duties,
         "user": user,
@@ -223,6 +223,15 @@ IDENT_MAP = {
 }
 
 
+def emergency_bytes(text: str) -> int:
+    """Return the size of the file that may be deleted in need; 0 for none.
+
+    Raises:
+        NumberError: it is no size with a unit.
+    """
+    return 0 if text.strip() == "0" else _units.parse_bytes(text)
+
+
 def _user(member: Json) -> str:
     return _backup_config.SERVER_USER if DATABASE in member["duties"] else _backup_config.REPOSITORY_USER
 
@@ -315,7 +324,7 @@ def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
         found["returned"] = _returned(context)
         found["repositories"] = [_checked(repository) for repository in context.repositories]
     if DATABASE in member["duties"]:
-        size = _units.parse_bytes(str(own["postgresql_backup_emergency_file"]))
+        size = emergency_bytes(own["postgresql_backup_emergency_file"])
         wal = own["postgresql_server_wal_directory"] or f"{own['postgresql_server_data_directory']}/pg_wal"
         found |= {
             "archive_command": archive_command(cluster),

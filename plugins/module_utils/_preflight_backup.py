@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _repositories, _tuning_fixed, _units
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _backup_plan,
+    _repositories,
+    _tuning_fixed,
+    _units,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown
 from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import (
     APPLICATIONS,
@@ -62,7 +67,7 @@ def member_mistakes(values: Values) -> Iterator[Mistake]:
     size = values.get(EMERGENCY)
     if size is not None:
         try:
-            _units.parse_bytes(size)
+            _backup_plan.emergency_bytes(size)
         except _units.NumberError as error:
             yield Mistake(EMERGENCY, f"{shown(size)} {error}; write such as 64MB, or 0 for none")
 

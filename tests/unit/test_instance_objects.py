@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_objects, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _instance_objects, _scram
 from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
@@ -166,7 +166,10 @@ def test_accounts(
     check_mode: bool,
 ) -> None:
     server.answers[_instance_objects.ROLES] = roles
-    assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
+    assert (
+        _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, check_mode=check_mode)
+        == changes
+    )
     script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
     assert server.ran == ([] if check_mode or not statements else script)
     assert PASSWORD not in str(changes)
@@ -174,7 +177,9 @@ def test_accounts(
 
 def test_all_accounts_are_one_transaction(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {}
-    _instance_objects.accounts(INSTANCE, [account(), account(name="Bob O'B")], True, False)
+    _instance_objects.accounts(
+        INSTANCE, [account(), account(name="Bob O'B")], replication=True, backups=False, check_mode=False
+    )
     assert len(server.ran) == 1
     assert 'CREATE ROLE "Bob O\'B" LOGIN' in server.ran[0]
     assert server.ran[0].endswith("CREATE ROLE replicator LOGIN REPLICATION; COMMIT;")
@@ -187,13 +192,13 @@ def test_a_superuser_is_refused(server: Server) -> None:
         'name another role in postgresql_administrators or ALTER ROLE "ada" NOSUPERUSER'
     )
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
-        _instance_objects.accounts(INSTANCE, [account()], True, False)
+        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=False)
     assert server.ran == []
 
 
 def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
-    assert _instance_objects.accounts(INSTANCE, [account()], True, True) == [
+    assert _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=True) == [
         CREATED,
         change("role", "replicator", "absent", "replication"),
     ]
@@ -208,10 +213,53 @@ def test_check_mode_before_there_is_a_server(server: Server) -> None:
     ]
 
 
+BACKUP: dict[str, Any] = {"superuser": False, "login": True, "replication": False, "verifier": None, "comment": ""}
+BACKUP |= {"groups": list(_backup_role.GROUPS)}
+EXECUTE = f"GRANT EXECUTE ON FUNCTION {', '.join(_backup_role.FUNCTIONS)} TO pgbackrest"
+
+
+@pytest.mark.parametrize(
+    ("found", "lacking", "statements"),
+    [
+        pytest.param(BACKUP, [], [], id="as it should be"),
+        pytest.param(
+            None,
+            list(_backup_role.FUNCTIONS),
+            ["CREATE ROLE pgbackrest LOGIN", "GRANT pg_checkpoint, pg_read_all_settings TO pgbackrest", EXECUTE],
+            id="absent",
+        ),
+        pytest.param(
+            BACKUP | {"superuser": True},
+            [],
+            ["ALTER ROLE pgbackrest LOGIN NOSUPERUSER NOREPLICATION"],
+            id="a superuser",
+        ),
+        pytest.param(
+            BACKUP | {"groups": ["pg_checkpoint"]}, [], ["GRANT pg_read_all_settings TO pgbackrest"], id="a group"
+        ),
+        pytest.param(
+            BACKUP,
+            ["pg_switch_wal()"],
+            ["GRANT EXECUTE ON FUNCTION pg_switch_wal() TO pgbackrest"],
+            id="a function",
+        ),
+    ],
+)
+def test_the_role_of_backups(
+    server: Server, found: dict[str, Any] | None, lacking: list[str], statements: list[str]
+) -> None:
+    server.answers |= {_instance_objects.ROLES: {"pgbackrest": found} if found else {}, _backup_role.LACKING: lacking}
+    changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, check_mode=False)
+    expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
+    assert changes == ([expected] if statements else [])
+    sql = "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
+    assert server.ran == ([sql] if statements else [])
+
+
 def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
-        _instance_objects.accounts(INSTANCE, [account()], True, False)
+        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=False)
 
 
 CREATE = "SELECT pg_create_physical_replication_slot('{}', true)"

@@ -94,7 +94,7 @@ def test_the_key_of_the_project(
 ) -> None:
     observed = seen() | {"project_key": key}
     assert _platform.refusals(cluster(member), PLATFORMS, {"db1": observed}) == refusals
-    assert _platform.lacks_project_key(member, observed) is lacks
+    assert _platform.lacks_project_key(cluster(member), member, observed) is lacks
 
 
 def test_refusals_of_all_members() -> None:

@@ -52,6 +52,7 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "memory": "",
         "storage": "",
         "workload": "mixed",
+        "data_directory": "/var/lib/postgresql/16/main",
         "package_source": "pgdg",
         "allow_untested_platform": False,
         **more,
@@ -76,6 +77,8 @@ def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "locale_provider": "libc",
         "adopt": "",
         "administrators": ["ada"],
+        "repositories": [],
+        "backup_port": 8432,
         "application_networks": [],
         "management_networks": [],
         "members": list(members or (DB1, DB2, DB3, OPS1)),
@@ -92,6 +95,8 @@ def own(**changes: Any) -> dict[str, Any]:
         "postgresql_server_preload_libraries": ["pg_stat_statements"],
         "postgresql_server_parameters": {},
         "postgresql_certificates_directory": "/etc/ssl/postgresql/main",
+        "postgresql_backup_emergency_file": "64MB",
+        "postgresql_backup_metrics_directory": "/var/lib/prometheus/node-exporter",
         **changes,
     }
 

@@ -1,0 +1,295 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each host does for backups, and what backups forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import whole
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_plan, _decision
+from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
+from situations import ID, OTHER_ID, all_empty, healthy
+
+LOCAL = {
+    "number": 1,
+    "name": "local",
+    "type": "posix",
+    "path": "/var/lib/pgbackrest/main/local",
+    "retention_days": 14,
+    "point_in_time": True,
+    "schedule": {"full": "*-*-* 02:00:00 UTC"},
+    "s3": {},
+    "suspended": False,
+}
+OFFSITE = LOCAL | {
+    "number": 2,
+    "name": "offsite",
+    "type": "s3",
+    "path": "/main/offsite",
+    "s3": {"bucket": "b", "endpoint": "s3.example.com", "region": "us-west-2", "ca": "ca.crt"},
+}
+SERVICE, CHECK = "pgbackrest.service", "steadfast-check-archive.timer"
+KEEPERS_TIMERS = [
+    "steadfast-backup-local-full.timer",
+    "steadfast-backup-offsite-full.timer",
+    "steadfast-check-repositories.timer",
+    "steadfast-verify-repositories.timer",
+]
+RUNS = {"active": True, "enabled": True}
+EMERGENCY = {"path": "/var/lib/postgresql/16/main.emergency", "bytes": 64 << 20}
+WHOLE = {"answers": True, "error": "", "stanza": True, "systems": [ID], "full": 500}
+NOTHING = {"answers": True, "error": "", "stanza": False, "systems": [], "full": None}
+SILENT = {"answers": False, "error": "no route", "stanza": False, "systems": [], "full": None}
+
+
+def seen(units: list[str], **changes: Any) -> dict[str, Any]:
+    """What instance_info says of backups on a host."""
+    found = {"user": True, "units": dict.fromkeys(units, RUNS), "stale": [], "check": None, "repositories": {}}
+    return found | {"emergency_file": EMERGENCY} | changes
+
+
+def given(
+    host: str = "db1",
+    hosts: Mapping[str, Any] | None = None,
+    repositories: tuple[dict[str, Any], ...] = (LOCAL, OFFSITE),
+    infos: tuple[Any, ...] = (WHOLE, WHOLE),
+    keeper: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Given:
+    """A platform with backups; at rest unless something else is said."""
+    found = whole.given(host, hosts, cluster=whole.cluster(repositories=list(repositories)), **more)
+    for name, observed in found.observed.items():
+        if observed is None:
+            continue
+        if name == "ops1":
+            held = {str(number): info for number, info in enumerate(infos, 1)}
+            backup = seen([SERVICE, *KEEPERS_TIMERS], repositories=held, **(keeper or {}))
+        else:
+            backup = seen([SERVICE, CHECK])
+        whole.seen(found, name)["backup"] = backup
+    return found
+
+
+def decide(*arguments: Any, **more: Any) -> dict[str, Any]:
+    return _decision.decide(given(*arguments, **more))
+
+
+def test_without_repositories_nothing_is_done() -> None:
+    decision = whole.decide("db1")
+    assert decision["self"]["backup"] == {"duties": []}
+    assert decision["backup"] == {"stanza": "main", "repository": "", "repositories": []}
+    assert decision["settings"]["archive_command"]["value"] == "'/bin/true'"
+    assert (decision["rules_of_roles"], decision["self"]["restore_command"]) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("host", "duties", "user", "directories"),
+    [
+        ("db1", ["database"], "postgres", []),
+        ("ops1", ["repository"], "pgbackrest", ["/var/lib/pgbackrest/main", "/var/lib/pgbackrest/main/local"]),
+    ],
+)
+def test_at_rest(host: str, duties: list[str], user: str, directories: list[str]) -> None:
+    decision = decide(host)
+    own = decision["self"]["backup"]
+    expected = {
+        "duties": duties,
+        "user": user,
+        "user_missing": False,
+        "service_needed": False,
+        "obsolete_files": [],
+        "emergency": {},
+        "directories": directories,
+    }
+    assert {name: own[name] for name in expected} == expected
+    assert decision["refusals"] == []
+    assert (decision["backup"]["owed"], decision["backup"]["without_stanza"]) == ([], [])
+
+
+def test_a_server_archives_with_pgbackrest() -> None:
+    decision = decide("db1")
+    command = "/usr/bin/pgbackrest --stanza=main archive-push %p"
+    assert decision["settings"]["archive_command"]["value"] == f"'{command}'"
+    assert decision["self"]["backup"]["check"]["archive_command"] == command
+    assert decision["self"]["restore_command"] == '/usr/bin/pgbackrest --stanza=main archive-get %f "%p"'
+    assert [rule["users"] for rule in decision["rules_of_roles"]] == [["pgbackrest"]]
+
+
+@pytest.mark.parametrize(("host", "missing"), [("db1", ["pgbackrest"]), ("ops1", ["pgbackrest"])])
+def test_packages(host: str, missing: list[str]) -> None:
+    assert decide(host)["self"]["missing_packages"] == missing
+
+
+@pytest.mark.parametrize(
+    ("units", "changes", "needed", "obsolete"),
+    [
+        pytest.param([SERVICE, CHECK], {}, False, [], id="at rest"),
+        pytest.param([SERVICE], {}, True, [], id="a timer is missing"),
+        pytest.param([SERVICE, CHECK], {"stale": ["/etc/pgbackrest/pgbackrest.conf"]}, True, [], id="not read yet"),
+        pytest.param(
+            [SERVICE, CHECK, "steadfast-backup-old-full.timer"],
+            {},
+            True,
+            ["/etc/systemd/system/steadfast-backup-old-full.timer"],
+            id="a schedule that is no more",
+        ),
+    ],
+)
+def test_units(units: list[str], changes: dict[str, Any], needed: bool, obsolete: list[str]) -> None:
+    found = given("db1")
+    whole.seen(found, "db1")["backup"] = seen(units, **changes)
+    own = _decision.decide(found)["self"]["backup"]
+    assert own["service_needed"] is needed
+    assert [file["path"] for file in own["obsolete_files"]] == obsolete
+    assert {unit["name"] for unit in own["units"] if unit["state"] == "started"} == {CHECK}
+
+
+@pytest.mark.parametrize(
+    ("size", "there", "wanted"),
+    [
+        ("64MB", 64 << 20, {}),
+        ("64MB", None, EMERGENCY),
+        ("1MB", 64 << 20, EMERGENCY | {"bytes": 1 << 20}),
+        ("0", 64 << 20, EMERGENCY | {"bytes": 0}),
+        ("0", None, {}),
+    ],
+)
+def test_emergency_file(size: str, there: int | None, wanted: dict[str, Any]) -> None:
+    found = given("db1", own={"postgresql_backup_emergency_file": size})
+    whole.seen(found, "db1")["backup"]["emergency_file"] = EMERGENCY | {"bytes": there}
+    own = _decision.decide(found)["self"]["backup"]
+    assert own["emergency"] == wanted
+    assert own["check"]["emergency_file"] == ("" if size == "0" else EMERGENCY["path"])
+
+
+@pytest.mark.parametrize(
+    ("infos", "stanza", "owed", "silent", "clone_from"),
+    [
+        pytest.param((WHOLE, WHOLE), [], [], [], 1, id="at rest"),
+        pytest.param((NOTHING, NOTHING), ["local", "offsite"], ["local", "offsite"], [], 0, id="fresh"),
+        pytest.param((WHOLE, WHOLE | {"full": None}), [], ["offsite"], [], 1, id="no full in one"),
+        pytest.param((WHOLE | {"full": None}, WHOLE), [], ["local"], [], 2, id="no full in the other"),
+        pytest.param((WHOLE, SILENT), [], [], ["offsite"], 1, id="one does not answer"),
+    ],
+)
+def test_first_backups(
+    infos: tuple[Any, ...], stanza: list[str], owed: list[str], silent: list[str], clone_from: int
+) -> None:
+    decision = decide("db2", infos=infos)
+    plan = decision["backup"]
+    assert (plan["without_stanza"], [backup["repository"] for backup in plan["owed"]]) == (stanza, owed)
+    assert list(plan["silent"]) == silent
+    assert decision["self"]["clone_from"] == clone_from
+
+
+def test_an_unseen_repository_host_owes_nothing() -> None:
+    plan = decide("db1", healthy(ops1=None))["backup"]
+    assert (plan["owed"], plan["without_stanza"]) == ([], [])
+
+
+def test_a_host_with_wal_elsewhere_copies_the_primary() -> None:
+    assert decide("db2", own={"postgresql_server_wal_directory": "/wal/main"})["self"]["clone_from"] == 0
+
+
+GONE = OFFSITE | {"suspended": True}
+TAKEN_OUT = {"check": {"repositories": [{"name": "local", "suspended": False}, {"name": "offsite", "suspended": True}]}}
+IN = {"check": {"repositories": [{"name": "local", "suspended": False}, {"name": "offsite", "suspended": False}]}}
+STATEMENT = (
+    "postgresql_backup_suspended_repositories takes out offsite: from then on no WAL and no backup goes there, and "
+    "nothing from then until its next full backup can be restored from it. To go on, write -e confirm=main"
+)
+
+
+@pytest.mark.parametrize(
+    ("keeper", "confirm", "refusals"),
+    [
+        pytest.param(IN, "", [STATEMENT], id="without a word"),
+        pytest.param(IN, "other", [STATEMENT], id="for another cluster"),
+        pytest.param(IN, "main", [], id="stated"),
+        pytest.param(TAKEN_OUT, "", [], id="it is out"),
+        pytest.param({}, "", [], id="never in"),
+    ],
+)
+def test_taking_a_repository_out_needs_a_word(keeper: dict[str, Any], confirm: str, refusals: list[str]) -> None:
+    found = given("db1", repositories=(LOCAL, GONE), keeper=keeper)
+    assert _decision.decide(replace(found, confirm=confirm))["refusals"] == refusals
+
+
+@pytest.mark.parametrize(
+    ("keeper", "full", "owed"),
+    [
+        pytest.param(TAKEN_OUT, 500, ["offsite"], id="it comes back"),
+        pytest.param(TAKEN_OUT, 2000, [], id="it has a newer one"),
+        pytest.param(
+            {"check": {"returned": {"offsite": 900}, **IN["check"]}}, 500, ["offsite"], id="killed after that"
+        ),
+        pytest.param({"check": {"returned": {"offsite": 900}, **IN["check"]}}, 901, [], id="made since"),
+    ],
+)
+def test_a_repository_that_returns_owes_a_full_backup(keeper: dict[str, Any], full: int, owed: list[str]) -> None:
+    decision = decide("ops1", keeper=keeper, infos=(WHOLE, WHOLE | {"full": full}))
+    assert [backup["repository"] for backup in decision["backup"]["owed"]] == owed
+    assert decision["self"]["backup"]["check"]["returned"]["offsite"] in {900, 1000}
+
+
+def test_a_suspended_repository_is_in_no_configuration() -> None:
+    own = decide("ops1", repositories=(LOCAL, GONE), keeper=TAKEN_OUT)["self"]["backup"]
+    assert "repo1-path=/var/lib/pgbackrest/main/local" in own["configuration"]
+    assert "repo2" not in own["configuration"]
+    assert [item["suspended"] for item in own["check"]["repositories"]] == [False, True]
+
+
+NEW_CLUSTER = "no new cluster is made"
+OTHERS = (
+    "repository {} on ops1 holds backups of the system {}, and {}. To get that data back run restore_cluster; to begin "
+    "anew write another postgresql_cluster_name, or another path for {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "infos", "refusals"),
+    [
+        pytest.param(all_empty(), (NOTHING, NOTHING), [], id="fresh"),
+        pytest.param(
+            all_empty(),
+            (WHOLE, NOTHING),
+            [OTHERS.format("local", ID, NEW_CLUSTER, "local")],
+            id="all hosts lost, backups there",
+        ),
+        pytest.param(
+            all_empty(),
+            (NOTHING, SILENT),
+            [
+                "repository offsite does not answer and may hold backups of main: no new cluster is made (no route)",
+            ],
+            id="nobody knows what it holds",
+        ),
+        pytest.param(
+            {**all_empty(), "ops1": None},
+            (),
+            [
+                "ops1 could not be observed, and its repositories may hold backups of main: no new cluster is made. "
+                "Run again when it is reachable"
+            ],
+            id="no repository host",
+        ),
+        pytest.param(
+            healthy(),
+            (WHOLE | {"systems": [OTHER_ID]}, WHOLE),
+            [OTHERS.format("local", OTHER_ID, f"the cluster here is {ID}", "local")],
+            id="backups of another cluster",
+        ),
+        pytest.param(healthy(), (WHOLE, SILENT), [], id="one does not answer"),
+    ],
+)
+def test_refusals(hosts: Mapping[str, Any], infos: tuple[Any, ...], refusals: list[str]) -> None:
+    assert decide("db1", hosts, infos=infos)["refusals"] == refusals
+
+
+def test_the_site_survives_a_task_variable() -> None:
+    own = decide("ops1")["self"]["backup"]
+    assert _backup_plan.site_from(own["site"]).repository.name == "ops1"
