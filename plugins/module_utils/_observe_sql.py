@@ -35,7 +35,8 @@ SELECT json_build_object(
 FILE_ERRORS = """
 (SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error
    ORDER BY seqno), '[]')
- FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied')
+ FROM pg_file_settings
+ WHERE error IS NOT NULL AND error <> 'setting could not be applied' AND sourcefile IS NOT NULL)
 """
 RULE_ERRORS = """
 (SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY file_name, line_number), '[]')

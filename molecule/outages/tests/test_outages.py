@@ -66,12 +66,12 @@ def test_preferred_durability_lets_commits_go_on_after_a_while_and_restores_the_
 
 
 def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> None:
-    lab.shell("db3", "rm /etc/postgresql/16/main/environment")
+    lab.shell("db3", "rm /etc/postgresql/16/main/start.conf")
     lab.stop("db1")
     run = lab.playbook("site.yml", expect=UNREACHABLE)
     assert "The primary is not known" in run.output
     assert "db1 was not observed: it is unreachable, or outside --limit." in run.output
-    assert lab.shell("db3", "ls /etc/postgresql/16/main/environment")
+    assert lab.shell("db3", "ls /etc/postgresql/16/main/start.conf")
     assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "t"
     lab.start("db1")
     lab.wait(lambda: streaming(lab, "db1") == {"db2", "db3"}, 60)
@@ -79,7 +79,7 @@ def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> 
 
 
 def test_a_host_outside_the_limit_counts_as_unknown(lab: Lab) -> None:
-    lab.shell("db2", "rm /etc/postgresql/16/main/environment")
+    lab.shell("db2", "rm /etc/postgresql/16/main/start.conf")
     run = lab.playbook("site.yml", "--limit", "db2,ops1")
     assert run.changed["db2"] > 0
     assert "db1 was not observed: it is unreachable, or outside --limit." in run.output

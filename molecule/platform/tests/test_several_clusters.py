@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAIN = {"db1": 0, "db2": 0, "db3": 0, "ops1": 0}
 # A file that a run writes again, by the host and the cluster.
-FILES = {"db2": "/etc/postgresql/16/main/environment", "solo1": "/etc/postgresql/16/billing/environment"}
+FILES = {"db2": "/etc/postgresql/16/main/start.conf", "solo1": "/etc/postgresql/16/billing/start.conf"}
 AUTHORITY = "openssl x509 -noout -fingerprint -in /etc/ssl/postgresql/{}/ca.crt"
 
 
