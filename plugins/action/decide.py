@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _summary, _verify
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _given, _summary, _verify
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 DISPLAY = Display()
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Compute the decision of this host's cluster, seen from this host."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         play = _play.Play(task_vars or {})
-        given = _decision.Given(
+        given = _given.Given(
             host=play.host,
             cluster=play.cluster,
             own=play.own,
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {path.stem: self._loader.load_from_file(str(path)) for path in sorted(PLATFORMS.glob("*.yml"))}
 
 
-def _outcome(given: _decision.Given, decision: dict[str, Any]) -> _verify.Outcome:
+def _outcome(given: _given.Given, decision: dict[str, Any]) -> _verify.Outcome:
     """Return what was seen, for the table that a refusal needs most."""
     return _verify.Outcome(
         cluster=given.cluster["name"],

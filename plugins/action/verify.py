@@ -14,7 +14,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
-    _decision,
+    _given,
     _settings,
     _summary,
     _topology,
@@ -61,8 +61,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _topology.Decision]:
     """Return what is to be judged, and the decision that the last observation would lead to: nothing more to do."""
     seen = {host: observed for host, observed in play.observations(_play.OUTCOME).items() if observed}
-    given = _decision.Given(play.host, play.cluster, play.own, {name: seen.get(name) for name in play.members}, {})
-    topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
+    given = _given.Given(play.host, play.cluster, play.own, {name: seen.get(name) for name in play.members}, {})
+    topology = _topology.decide(_given.facts(given), _given.observations(given.observed))
     outcome = _verify.Outcome(
         cluster=play.cluster["name"],
         primary=topology.primary,
@@ -99,7 +99,7 @@ def _client(play: _play.Play) -> dict[str, str]:
     return {**({"user": users[0]} if users else {}), "sslrootcert": os.path.normpath(authority)}
 
 
-def _shortages(given: _decision.Given) -> dict[str, str]:
+def _shortages(given: _given.Given) -> dict[str, str]:
     """Return which hosts' memory is too small for their connections, should all of them work at once."""
     databases = [member for member in given.members if DATABASE in member["duties"] and given.observed[member["name"]]]
     found = {

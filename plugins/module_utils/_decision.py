@@ -8,7 +8,7 @@ Pure: the action plugin `decide` hands over what preflight returned and what was
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
@@ -26,14 +26,13 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _topology,
     _tuning,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given, facts, observations
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     DATABASE,
     PREFERRED,
     RECORDERS,
     REPLICATOR,
     STANDBY_MINIMA,
-    Cluster,
-    Member,
     is_ip,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, Observation
@@ -51,52 +50,6 @@ Json = Mapping[str, Any]
 # A WAL sender or receiver that hears nothing for so long counts as dead; another region is farther away.
 TIMEOUT, DISTANT_TIMEOUT = "6s", "30s"
 RECEIVER_TIMEOUT = "wal_receiver_timeout"
-
-
-@dataclass(frozen=True)
-class Given:
-    """All that a decision is made of.
-
-    Attributes:
-        host: inventory name of the host in question.
-        cluster: what preflight returned about the cluster.
-        own: the host's own variables.
-        observed: what instance_info saw on each member; None for a host that was not observed.
-        platforms: the data of every known distribution, by key.
-        confirm: what the operator stated with -e confirm.
-    """
-
-    host: str
-    cluster: Json
-    own: Json
-    observed: Mapping[str, Json | None]
-    platforms: Mapping[str, Json]
-    confirm: str = ""
-
-    @property
-    def platform(self) -> Json:
-        """The data of the host's distribution; nothing for one that is refused anyway."""
-        return self.platforms.get(_platform.key(self.seen), {"packages": []}) if self.seen else {"packages": []}
-
-    @property
-    def seen(self) -> Json:
-        """What was seen on the host itself."""
-        return self.observed[self.host] or {}
-
-    @property
-    def members(self) -> list[Json]:
-        """The members with their addresses, of which the inventory names some; "" for one that is not known."""
-        port, addresses = self.cluster["port"], _addresses.addresses(self.cluster["members"], self.observed)
-        return [{**member, "address": addresses[member["name"]], "port": port} for member in self.cluster["members"]]
-
-    @property
-    def backups(self) -> _backup_plan.Context:
-        """What the plan of the backups is made of."""
-        return _backup_plan.Context(self.host, self.cluster, self.members, self.own, self.observed)
-
-    def member(self, name: str) -> Json:
-        """Return a member by its name."""
-        return next(member for member in self.members if member["name"] == name)
 
 
 def decide(given: Given) -> dict[str, Any]:
@@ -183,26 +136,6 @@ def _consequences(given: Given, action: str) -> list[dict[str, str]]:
         return []
     wanted = {name: line["value"] for name, line in _server_settings(given).items()}
     return _adoption.consequences(given.seen, wanted, _rules(given, given.host), given.cluster["version"])
-
-
-def facts(given: Given) -> Cluster:
-    """Return what the inventory states about the cluster, as the topology reads it."""
-    cluster = given.cluster
-    return Cluster(
-        members=tuple(Member.from_json(member) for member in given.members),
-        initial_primary=cluster["initial_primary"],
-        name=cluster["name"],
-        version=cluster["version"],
-        durability=cluster["durability"],
-        adopt=cluster["adopt"],
-        locale=cluster["locale"],
-        locale_provider=cluster["locale_provider"],
-    )
-
-
-def observations(observed: Mapping[str, Json | None]) -> dict[str, Observation | None]:
-    """Return the typed view of what was seen."""
-    return {name: Observation.from_json(seen) if seen else None for name, seen in observed.items()}
 
 
 def conninfo(given: Given, upstream: str) -> str:

@@ -47,7 +47,7 @@ NO_COMMAND = "(disabled)"
 DAY = 86400
 # Findings of check_archive that lose nothing yet.
 MAY_WAIT = {"archive_late", "backup_late", "emergency_file", "suspended", "wal_disk"}
-BACKUP_ADVICE = "The runbook backups.md says what to look at and what to run."
+BACKUP_ADVICE = "The runbooks say what to look at and what to run: docs/runbooks."
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
 CONNECTION_ADVICE = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_plan, _decision
-from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
+from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given
 from situations import ID, OTHER_ID, all_empty, healthy
 
 LOCAL = {

@@ -19,7 +19,7 @@ RUNBOOKS = DOCS / "runbooks"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 PLAYBOOKS = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
 # Messages name them already; docs/runbooks/README.md says what to do instead.
-TO_COME = {"fail_over", "rejoin_standby", "switch_primary"}
+TO_COME = {"fail_over", "rejoin_standby", "restore_cluster", "switch_primary"}
 REQUIREMENTS = [
     f"{letter}{number:02}"
     for letter, last in (("P", 26), ("A", 8), ("B", 6), ("C", 14), ("D", 7))
@@ -44,8 +44,9 @@ def variables() -> set[str]:
 
 
 def messages() -> str:
-    """Return every text of the plugins, what is filled in left out."""
-    return "\n".join(text for path in sorted(ROOT.glob("plugins/**/*.py")) for text in texts(path))
+    """Return every text of the plugins and of what runs on the hosts, what is filled in left out."""
+    places = [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("roles/*/files/*.py")]
+    return "\n".join(text for path in sorted(places) for text in texts(path))
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -112,8 +113,8 @@ def test_lines_that_a_runbook_is_about_are_printed(page: Path) -> None:
         lines += quoted if heading.startswith("The line") else []
     assert lines or page.name not in {"README.md", "foreign_cluster.md", "no_primary.md"}
     printed = messages()
-    # Dots, hosts and numbers stand for what is filled in.
-    parts = [part.strip() for line in lines for part in re.split(r"\.\.\.|\bdb\d\b|\d+", line)]
+    # Dots, hosts, repositories and numbers stand for what is filled in.
+    parts = [part.strip() for line in lines for part in re.split(r"\.\.\.|\b(?:db\d|local|offsite)\b|\d+", line)]
     assert [part for part in parts if part not in printed] == []
 
 

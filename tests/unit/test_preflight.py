@@ -362,6 +362,8 @@ def test_the_cluster_for_the_decision() -> None:
         "locale_provider": "libc",
         "adopt": "7432100000000000000",
         "administrators": [],
+        "repositories": [],
+        "backup_port": 8432,
     }
     assert _preflight.resolve("main", members)["members"][0] == {
         "name": "db1",
@@ -376,6 +378,7 @@ def test_the_cluster_for_the_decision() -> None:
         "memory": "",
         "storage": "",
         "workload": "mixed",
+        "data_directory": "/var/lib/postgresql/16/main",
         "package_source": "pgdg",
         "allow_untested_platform": False,
     }

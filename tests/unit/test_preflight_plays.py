@@ -36,7 +36,7 @@ def test_all_mistakes_in_one_list(checkout: Checkout) -> None:
     postgresql_server_parameters:
       {max_connections: 50, reserved_connections: 47, shared_bufers: 1GB, work_mem: 1gb, wal_level: full}
     postgresql_server_restart: maybe
-    postgresql_backup_repositories: []
+    postgresql_horoscope: []
 """
     )
     run = checkout.play(inventory)
@@ -46,8 +46,7 @@ def test_all_mistakes_in_one_list(checkout: Checkout) -> None:
         "all hosts: postgresql_administrators[0].pasword: is no key here; write password",
         "all hosts: postgresql_application_networks[0]: 'ten' is no network; "
         "write an address with a prefix length, such as 10.20.0.0/16",
-        "all hosts: postgresql_backup_repositories: is no variable of this collection; "
-        "remove it or give it another name",
+        "all hosts: postgresql_horoscope: is no variable of this collection; remove it or give it another name",
         "all hosts: postgresql_management_networks: is empty, but postgresql_administrators log in from there only; "
         "write their networks, such as [10.0.0.0/24]",
         'all hosts: postgresql_server_restart: "maybe" is not true or false; write true or false',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _repositories
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup, _repositories
 from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import Objectives
 
 R = "postgresql_backup_repositories"
@@ -233,3 +233,93 @@ def test_objectives_of_an_application() -> None:
     given = {"name": "a", "objectives": {"rpo": "1h", "rto": "4h", "retention_days": 30, "full_backup_at": None}}
     assert Objectives.of(given) == Objectives("a", rpo="1h", retention_days=30)
     assert Objectives.of({"name": "a"}) == Objectives("a")
+
+
+KEEPER = {"ops1": {R: [1]}}
+
+
+@pytest.mark.parametrize(
+    ("keepers", "expected"),
+    [
+        pytest.param(KEEPER, [], id="one"),
+        pytest.param(
+            {},
+            [f"{R}: backups need one repository host, and there is none; put one host into the group pgbackrest"],
+            id="none",
+        ),
+        pytest.param(
+            KEEPER | {"ops2": {R: [1]}},
+            [
+                f"{R}: backups need one repository host, and there are 2 (ops1, ops2); "
+                "put one host into the group pgbackrest"
+            ],
+            id="two",
+        ),
+        pytest.param(
+            {"ops1": {R: []}},
+            [f"{R}: is not given to ops1, which keeps them; write it where every member reads it (group_vars/all)"],
+            id="only to the database hosts",
+        ),
+    ],
+)
+def test_repository_hosts(keepers: dict[str, Any], expected: list[str]) -> None:
+    found = _preflight_backup.mistakes("main", [{R: [posix()]}], keepers)
+    assert [f"{mistake.variable}: {mistake.text}" for mistake in found] == expected
+
+
+def test_without_repositories_no_repository_host_is_needed() -> None:
+    assert list(_preflight_backup.mistakes("main", [{R: []}], {})) == []
+
+
+ASKING = [{"name": "shop", "objectives": {"rpo": "30s", "retention_days": 60}}]
+SHORT = (
+    "postgresql_applications[0].objectives.retention_days: shop asks for 60 days of backups, and the repositories keep "
+    "30; raise retention_days of one of them"
+)
+LATE = (
+    "postgresql_applications[0].objectives.rpo: shop may lose 30s, but WAL is archived only every 60s "
+    "(archive_timeout); write archive_timeout: 30s or less, or a larger rpo"
+)
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(None, [LATE, SHORT]), ("20s", [SHORT])])
+def test_applications_ask_for_more(timeout: str | None, expected: list[str]) -> None:
+    parameters = {"archive_timeout": timeout} if timeout else {}
+    values = {R: [posix()], "postgresql_applications": ASKING, "postgresql_server_parameters": parameters}
+    found = _preflight_backup.mistakes("main", [values], KEEPER)
+    assert sorted(f"{mistake.variable}: {mistake.text}" for mistake in found) == sorted(expected)
+
+
+def test_an_application_has_one_entry() -> None:
+    found = _preflight_backup.mistakes("main", [{R: [], "postgresql_applications": [{"name": "a"}, {"name": "a"}]}], {})
+    assert [mistake.text for mistake in found] == ["a is declared 2 times; give each application one entry"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"postgresql_backup_port": 8432, "postgresql_port": 5432}, []),
+        (
+            {"postgresql_backup_port": 80},
+            ["postgresql_backup_port: 80 is no port of an unprivileged service; write 1024 to 65535"],
+        ),
+        (
+            {"postgresql_backup_port": 5432, "postgresql_port": 5432},
+            ["postgresql_backup_port: 5432 is the port of PostgreSQL; write another one"],
+        ),
+        (
+            {"postgresql_backup_metrics_directory": "metrics"},
+            [
+                'postgresql_backup_metrics_directory: "metrics" is no absolute path; '
+                "write such as /var/lib/prometheus/node-exporter"
+            ],
+        ),
+        ({"postgresql_backup_emergency_file": "0"}, []),
+        (
+            {"postgresql_backup_emergency_file": "64"},
+            ['postgresql_backup_emergency_file: "64" has no unit; write such as 64MB, or 0 for none'],
+        ),
+    ],
+)
+def test_variables_of_a_member(values: dict[str, Any], expected: list[str]) -> None:
+    assert [f"{found.variable}: {found.text}" for found in _preflight_backup.member_mistakes(values)] == expected

@@ -35,6 +35,7 @@ CLUSTER_WIDE = {
     "postgresql_region",
     "postgresql_zone",
     "postgresql_address",
+    "postgresql_applications",
     "postgresql_port",
     "postgresql_application_networks",
     "postgresql_management_networks",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import whole
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _topology, _verify
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _given, _topology, _verify
 from ansible_collections.steadfast.postgresql.plugins.module_utils._verify import Outcome
 from whole import NOW
 
@@ -19,8 +19,8 @@ def judged(hosts: Any, **changes: Any) -> list[str]:
     return verified(given, **changes)
 
 
-def verified(given: _decision.Given, **changes: Any) -> list[str]:
-    topology = _topology.decide(_decision.facts(given), _decision.observations(given.observed))
+def verified(given: _given.Given, **changes: Any) -> list[str]:
+    topology = _topology.decide(_given.facts(given), _given.observations(given.observed))
     outcome = Outcome(
         cluster="main",
         primary=topology.primary,
@@ -34,7 +34,7 @@ def verified(given: _decision.Given, **changes: Any) -> list[str]:
     return [f"{found.severity} {found.host}: {found.text} {found.advice}" for found in findings]
 
 
-def at(host: str, part: str | None, **values: Any) -> _decision.Given:
+def at(host: str, part: str | None, **values: Any) -> _given.Given:
     """A converged platform whose host was seen otherwise, in one part of its observation."""
     given = whole.given("db1")
     seen = whole.seen(given, host)

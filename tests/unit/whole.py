@@ -9,7 +9,7 @@ from typing import Any
 
 import situations
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
-from ansible_collections.steadfast.postgresql.plugins.module_utils._decision import Given
+from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given
 
 GIB = 1 << 30
 DAY = 86400
