@@ -21,7 +21,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 
 Changes = list[dict[str, str]]
 
-STANZA_LIMIT, INFO_LIMIT = 120, 60  # seconds
+STANZA_LIMIT, INFO_LIMIT, LOCK_LIMIT = 120, 60, 60  # seconds
+LOCKED = "ERROR: [050]"
 STARTING = {"activating", "active", "reloading"}
 
 
@@ -77,8 +78,26 @@ def make_stanza(user: str, stanza: str, repositories: Sequence[str], check_mode:
     """
     changes = [change("repository", name, "without a stanza", f"stanza {stanza}") for name in repositories]
     if changes and not check_mode:
-        pgbackrest(user, [f"--stanza={stanza}", "stanza-create"], STANZA_LIMIT)
+        _create_stanza(user, stanza)
     return changes
+
+
+def _create_stanza(user: str, stanza: str) -> None:
+    """Make the stanza; while the primary hands WAL over, which takes the same lock, it is tried again."""
+    errors: list[CommandError] = []
+
+    def made() -> bool:
+        try:
+            pgbackrest(user, [f"--stanza={stanza}", "stanza-create"], STANZA_LIMIT)
+        except CommandError as error:
+            if LOCKED in str(error):
+                return False
+            errors.append(error)
+        return True
+
+    wait_until(made, LOCK_LIMIT, "the lock of the stanza", interval=0.2)
+    if errors:
+        raise errors[0]
 
 
 def emergency_file(path: Path, size: int, check_mode: bool) -> Changes:
