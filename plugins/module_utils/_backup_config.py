@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import POSIX, S3, Repository
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import HOME, POSIX, S3, Repository
 
 Json = Mapping[str, Any]
 Sections = dict[str, dict[str, str | list[str]]]
@@ -20,7 +20,7 @@ SERVER_USER, REPOSITORY_USER = "postgres", "pgbackrest"
 DATABASE_ROLE = "pgbackrest"
 """The role that backups log in as, over the socket; it is no superuser."""
 
-STATE = "/var/lib/pgbackrest"
+PACKAGE_STATE = "/var/lib/pgbackrest"
 CONFIGURATION = "/etc/pgbackrest"
 
 
@@ -84,10 +84,11 @@ def sections(site: Site) -> Sections:
     """Return the configuration of a host, without secrets."""
     shared: dict[str, str | list[str]] = {
         "compress-type": "zst",
-        "lock-path": f"{STATE}/lock",
+        "lock-path": f"{HOME if site.keeps_backups else PACKAGE_STATE}/lock",
         "log-path": "/var/log/pgbackrest",
         "log-level-console": "warn",
-        "log-level-file": "info",
+        # What other users than the server's print goes to the journal; the package's folder is the server's.
+        "log-level-file": "info" if site.user == SERVER_USER else "off",
         "process-max": str(site.processes),
         **_server(site),
     }

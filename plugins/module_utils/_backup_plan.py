@@ -124,7 +124,7 @@ def of_host(context: Context) -> dict[str, Any]:
         "obsolete_files": [{"path": f"{UNITS}/{name}", "state": "absent"} for name in obsolete],
         "stale": seen["stale"],
         "service_needed": bool(seen["stale"] or obsolete or set(wanted) - set(running)),
-        "directories": _directories(context) if REPOSITORY in duties else [],
+        "directories": _directories(context) if REPOSITORY in duties else [f"{_backup_config.PACKAGE_STATE}/lock"],
         "check": _check(context, member, emergency.get("path", "")),
         "emergency": (
             {"path": emergency["path"], "bytes": size} if emergency and (emergency["bytes"] or 0) != size else {}
@@ -288,7 +288,7 @@ def _schedules(context: Context) -> list[_systemd.Schedule]:
 
 def _directories(context: Context) -> list[str]:
     """Return the directories of the repositories on the host; those above a default path are the collection's too."""
-    found: dict[str, None] = {}
+    found: dict[str, None] = {_repositories.HOME: None, f"{_repositories.HOME}/lock": None}
     for repository in context.repositories:
         if repository.type != POSIX:
             continue

@@ -23,6 +23,8 @@ SUSPENDED = "postgresql_backup_suspended_repositories"
 APPLICATIONS = "postgresql_applications"
 
 POSIX, S3 = "posix", "s3"
+HOME = "/srv/pgbackrest"
+"""Where repositories lie that name no path; the package keeps its own folder for the server's user."""
 MOST = 4
 """pgBackRest 2.55 takes 256 of them; each costs an upload of every WAL segment, and nobody has named a fifth tier."""
 PASSPHRASE_LENGTH = 20  # characters at least
@@ -87,7 +89,7 @@ def resolve(given: Sequence[Json], suspended: Sequence[str], cluster: str) -> li
 
 def default_path(kind: str, cluster: str, name: str) -> str:
     """Where a repository lies that names no path."""
-    return f"/{cluster}/{name}" if kind == S3 else f"/var/lib/pgbackrest/{cluster}/{name}"
+    return f"/{cluster}/{name}" if kind == S3 else f"{HOME}/{cluster}/{name}"
 
 
 def check(given: Sequence[Json | None], suspended: Sequence[str], cluster: str) -> Iterator[Mistake]:

@@ -18,7 +18,7 @@ LOCAL = {
     "number": 1,
     "name": "local",
     "type": "posix",
-    "path": "/var/lib/pgbackrest/main/local",
+    "path": "/srv/pgbackrest/main/local",
     "retention_days": 14,
     "point_in_time": True,
     "schedule": {"full": "*-*-* 02:00:00 UTC"},
@@ -32,6 +32,7 @@ OFFSITE = LOCAL | {
     "path": "/main/offsite",
     "s3": {"bucket": "b", "endpoint": "s3.example.com", "region": "us-west-2", "ca": "ca.crt"},
 }
+KEPT = [f"/srv/pgbackrest{path}" for path in ("", "/lock", "/main", "/main/local")]
 SERVICE, CHECK = "pgbackrest.service", "steadfast-check-archive.timer"
 KEEPERS_TIMERS = [
     "steadfast-backup-local-full.timer",
@@ -89,8 +90,8 @@ def test_without_repositories_nothing_is_done() -> None:
 @pytest.mark.parametrize(
     ("host", "duties", "user", "directories"),
     [
-        ("db1", ["database"], "postgres", []),
-        ("ops1", ["repository"], "pgbackrest", ["/var/lib/pgbackrest/main", "/var/lib/pgbackrest/main/local"]),
+        ("db1", ["database"], "postgres", ["/var/lib/pgbackrest/lock"]),
+        ("ops1", ["repository"], "pgbackrest", KEPT),
     ],
 )
 def test_at_rest(host: str, duties: list[str], user: str, directories: list[str]) -> None:
@@ -238,7 +239,7 @@ def test_a_repository_that_returns_owes_a_full_backup(keeper: dict[str, Any], fu
 
 def test_a_suspended_repository_is_in_no_configuration() -> None:
     own = decide("ops1", repositories=(LOCAL, GONE), keeper=TAKEN_OUT)["self"]["backup"]
-    assert "repo1-path=/var/lib/pgbackrest/main/local" in own["configuration"]
+    assert "repo1-path=/srv/pgbackrest/main/local" in own["configuration"]
     assert "repo2" not in own["configuration"]
     assert [item["suspended"] for item in own["check"]["repositories"]] == [False, True]
 

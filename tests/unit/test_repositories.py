@@ -68,8 +68,8 @@ WRONG = [
     ([posix(path="srv/x")], f'{R}[0].path: "srv/x" is no absolute path; write such as /srv/backup/main'),
     ([posix(path="/srv/../x")], f'{R}[0].path: "/srv/../x" is no absolute path; write such as /srv/backup/main'),
     (
-        [posix(), posix(name="weekly", passphrase="x" * 20, path="/var/lib/pgbackrest/main/daily/inside")],
-        f"{R}[1].path: /var/lib/pgbackrest/main/daily/inside overlaps /var/lib/pgbackrest/main/daily of {R}[0]; "
+        [posix(), posix(name="weekly", passphrase="x" * 20, path="/srv/pgbackrest/main/daily/inside")],
+        f"{R}[1].path: /srv/pgbackrest/main/daily/inside overlaps /srv/pgbackrest/main/daily of {R}[0]; "
         "write a place of its own",
     ),
     (
@@ -127,7 +127,7 @@ def test_suspended() -> None:
 
 def test_defaults() -> None:
     first, second = _repositories.resolve([posix(), s3()], ["offsite"], "main")
-    assert (first.number, first.path, first.suspended) == (1, "/var/lib/pgbackrest/main/daily", False)
+    assert (first.number, first.path, first.suspended) == (1, "/srv/pgbackrest/main/daily", False)
     assert (second.number, second.path, second.suspended) == (2, "/main/offsite", True)
     assert first.schedule == {"full": "*-*-* 00:00:00 UTC", "incremental": "*-*-* *:00:00 UTC"}
     assert set(second.s3) == {"bucket", "endpoint", "region"}

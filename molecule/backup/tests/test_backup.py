@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ERROR = 2
 UNREACHABLE = 4
 CHECK = "/usr/local/lib/steadfast/check_archive {} /etc/pgbackrest/steadfast.json"
-LOCAL = "/var/lib/pgbackrest/main/local"
+LOCAL = "/srv/pgbackrest/main/local"
 SEGMENTS = 100
 WRITE = f"""
 CREATE TABLE IF NOT EXISTS segments (number int);
@@ -127,9 +127,9 @@ def test_without_the_object_storage_wal_waits(lab: Lab) -> None:
 
 def test_a_byte_that_changed_in_a_backup(mended: Lab) -> None:
     flip = (
-        "path=$(find /var/lib/pgbackrest/main/local/backup/main/*F -path \"*/bundle/*\" | tail -n 1) && "
-        "python3 -c \"import sys; f = open(sys.argv[1], mode=chr(114) + chr(43) + chr(98)); f.seek(200); "
-        "b = f.read(1); f.seek(200); f.write(bytes([b[0] ^ 255]))\" $path"
+        'path=$(find /srv/pgbackrest/main/local/backup/main/*F -path "*/bundle/*" | tail -n 1) && '
+        'python3 -c "import sys; f = open(sys.argv[1], mode=chr(114) + chr(43) + chr(98)); f.seek(200); '
+        'b = f.read(1); f.seek(200); f.write(bytes([b[0] ^ 255]))" $path'
     )
     mended.shell("ops1", flip)
     mended.shell("ops1", "systemctl start steadfast-verify-repositories.service", check=False)
