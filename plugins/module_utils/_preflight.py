@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -141,7 +142,9 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     databases = [member for member in members if DATABASE in member.duties]
     for member in members:
         found = _member.member_mistakes(member.values, len(databases) if member in databases else 0)
-        findings += [_Finding((member.name,), mistake) for mistake in found]
+        findings += [
+            _Finding((member.name,), mistake) for mistake in (*found, *_preflight_host.mistakes(member.values))
+        ]
     findings += [*_names(members), *_addresses(members), *_one_value_each(members)]
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     if not databases and all(member.duties for member in members):
@@ -200,6 +203,8 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
                 "storage": member.get("postgresql_server_storage"),
                 "workload": member.get("postgresql_server_workload"),
                 "package_source": member.get("postgresql_server_package_source"),
+                "listen_addresses": list(member.get("postgresql_server_listen_addresses")),
+                "host": _preflight_host.resolved(member.values),
                 "allow_untested_platform": member.get("postgresql_allow_untested_platform"),
             }
             for member in members

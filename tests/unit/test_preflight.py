@@ -378,4 +378,12 @@ def test_the_cluster_for_the_decision() -> None:
         "workload": "mixed",
         "package_source": "pgdg",
         "allow_untested_platform": False,
+        "listen_addresses": [],
+        "host": {
+            "firewall": True,
+            "ssh_networks": [],
+            "open_ports": [],
+            "huge_pages": "off",
+            "encryption": "observed",
+        },
     }
