@@ -34,7 +34,7 @@ def planned(cluster: str, rules: str) -> list[dict[str, str]]:
     """Return what applying rules changes; what is only to be loaded at boot again is a change too."""
     seen = _observe_guard.firewall(cluster)
     known = seen["live"] and seen["live"] == (seen["record"] or {}).get("live")
-    before = f"rules {seen['file'][:SHORT]}" if known else "changed by hand" if seen["live"] else "absent"
+    before = f"rules {seen['file'][:SHORT]}" if known else "unconfirmed rules" if seen["live"] else "absent"
     after = f"rules {_firewall.fingerprint(rules)[:SHORT]}" if rules else "absent"
     name = f"{_firewall.FAMILY} {_firewall.table(cluster)}"
     return [change("firewall", name, before if before != after else "not loaded at boot", after)]

@@ -170,7 +170,7 @@ def _firewall_reason(inputs: Inputs, rules: str, files: Sequence[str]) -> str:
     if not seen["live"]:
         return "is not there" if not seen["file"] else "was taken away"
     if seen["live"] != record.get("live"):
-        return "was changed by hand"
+        return "is not the one that was confirmed last"
     if not (seen["file"] == record.get("rules") == expected):
         return "does not say what the inventory says"
     if not seen["enabled"] or _host_files.unit(inputs.cluster["name"]) in files:

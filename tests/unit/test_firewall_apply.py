@@ -165,7 +165,7 @@ def rules(text: str) -> str:
         (OLD, "", (rules(OLD), "absent")),
         (OLD, OLD, ("not loaded at boot", rules(OLD))),
         ("", OLD, ("absent", rules(OLD))),
-        ("by hand", OLD, ("changed by hand", rules(OLD))),
+        ("by hand", OLD, ("unconfirmed rules", rules(OLD))),
     ],
 )
 def test_what_is_going_to_change(host: Host, live: str, wanted: str, expected: tuple[str, str]) -> None:

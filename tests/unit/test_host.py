@@ -135,8 +135,8 @@ def test_a_host_at_rest_is_left_alone() -> None:
     [
         ({"live": "", "file": "", "record": None, "enabled": False}, "is not there"),
         ({"live": ""}, "was taken away"),
-        ({"live": "something else"}, "was changed by hand"),
-        ({"record": None}, "was changed by hand"),
+        ({"live": "something else"}, "is not the one that was confirmed last"),
+        ({"record": None}, "is not the one that was confirmed last"),
         ({"file": "another"}, "does not say what the inventory says"),
         ({"record": {"rules": "another", "live": "as nft lists it"}}, "does not say what the inventory says"),
         ({"enabled": False}, "is not loaded when the host starts"),

@@ -97,16 +97,10 @@ def test_who_reaches_which_port(lab: Lab, outsider: None) -> None:
 @pytest.mark.parametrize("host", MEMBERS)
 def test_another_user_of_a_host_opens_nothing(lab: Lab, host: str) -> None:
     opened = lab.shell(host, f"python3 - {FOLDERS}", stdin=OPENS).splitlines()
-    # What says how the server is set up, and what every client gets to see.
-    public = (
-        "/etc/postgresql/",
-        "/etc/ssl/postgresql/main/ca.crt",
-        "/etc/ssl/postgresql/main/server.crt",
-        "/var/lib/steadfast/",
-    )
-    assert [path for path in opened if not path.startswith(public)] == []
-    assert [path for path in opened if path.endswith(("pg_hba.conf", "pg_ident.conf", ".key"))] == []
-    assert "/etc/ssl/postgresql/main/ca.crt" in opened
+    certificates = ["/etc/ssl/postgresql/main/ca.crt", "/etc/ssl/postgresql/main/server.crt"]
+    # Every client gets to see those; a number and our own records tell nobody anything.
+    harmless = ("/run/postgresql/16-main.pid", "/var/lib/steadfast/main/")
+    assert sorted(path for path in opened if not path.startswith(harmless)) == certificates
 
 
 def streams(lab: Lab) -> str:
@@ -119,7 +113,7 @@ def test_a_table_that_was_taken_away_comes_back(lab: Lab) -> None:
     lab.shell("ops1", "nft add rule inet steadfast_main input tcp dport 9999 accept")
     run = lab.playbook("playbooks/check_cluster.yml", expect=2)
     assert "error: The firewall of db2 was taken away. Run site.yml, which sets it right." in run.output
-    assert "error: The firewall of ops1 was changed by hand. Run site.yml, which sets it right." in run.output
+    assert "error: The firewall of ops1 is not the one that was confirmed last. Run site.yml, which sets it right." in run.output
     predicted = lab.playbook("site.yml", "--check", "--diff").changes
     run = lab.playbook("site.yml")
     assert [change.split(": ")[:2] for change in run.changes] == [
