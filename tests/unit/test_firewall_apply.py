@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,7 +65,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(_firewall_apply, "run", found.run)
     monkeypatch.setattr(_observe_guard, "run", found.run)
     monkeypatch.setattr(_firewall_apply, "RUNTIME", tmp_path / "run")
-    monkeypatch.setattr(_firewall_apply.time, "time_ns", lambda: 7)
+    monkeypatch.setattr(time, "time_ns", lambda: 7)
     monkeypatch.setattr(_host_files, "FIREWALL_FOLDER", str(tmp_path))
     monkeypatch.setattr(_host_files, "enabled", lambda cluster: str(tmp_path / "wants"))
     monkeypatch.setattr(_observe_guard, "STATE_DIRECTORY", tmp_path / "state")

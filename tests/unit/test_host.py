@@ -197,7 +197,8 @@ def test_files_that_differ_are_written() -> None:
 
 
 def kernel(**values: dict[str, Any]) -> dict[str, Any]:
-    return whole.guard()["kernel"] | {f"vm.{name}": value for name, value in values.items()}
+    live: dict[str, Any] = whole.guard()["kernel"]
+    return live | {f"vm.{name}": value for name, value in values.items()}
 
 
 def test_settings_that_differ_are_set() -> None:

@@ -105,7 +105,7 @@ def test_no_firewall(paths: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise CommandError("nft is not there")
 
     monkeypatch.setattr(_observe_guard, "run", missing)
-    nothing = {"live": "", "file": "", "record": None, "enabled": False, "members": {}}
+    nothing: dict[str, Any] = {"live": "", "file": "", "record": None, "enabled": False, "members": {}}
     assert _observe_guard.firewall("main") == nothing
 
 

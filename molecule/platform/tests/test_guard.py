@@ -73,8 +73,7 @@ def outsider(lab: Lab) -> Iterator[None]:
     for host in MEMBERS:
         listen = f"systemd-run --quiet --unit=stray --collect python3 -m http.server {STRAY}"
         lab.shell(host, f"ip route add {OUTSIDE}/32 via {INSIDE} && {listen}")
-    for host in MEMBERS:
-        lab.wait(lambda host=host: str(STRAY) in lab.shell(host, "ss -Hltn"), 10)
+    lab.wait(lambda: all(str(STRAY) in lab.shell(host, "ss -Hltn") for host in MEMBERS), 10)
     yield
     for host in MEMBERS:
         lab.shell(host, f"systemctl stop stray; ip route del {OUTSIDE}/32")
