@@ -41,5 +41,6 @@ def _arguments(play: _play.Play) -> dict[str, Any]:
         "wal_directory": own["postgresql_server_wal_directory"] or None,
         "certificates_directory": own["postgresql_certificates_directory"],
         "database": DATABASE in duties,
+        "peers": [member["address"] for member in cluster["members"] if member["address"]],
         "backup": _backup_plan.to_observe(cluster, duties),
     }

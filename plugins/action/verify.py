@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _decision,
     _given,
+    _host,
     _settings,
     _summary,
     _topology,
@@ -87,8 +90,13 @@ def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _t
             for probe in play.registered(host, name).get("probes", [])
         ],
         now=time.time(),
+        guards={host: _host.decide(_decision.host_inputs(_seen_from(play, host, given)))["findings"] for host in seen},
     )
     return outcome, topology
+
+
+def _seen_from(play: _play.Play, host: str, given: _given.Given) -> _given.Given:
+    return replace(given, host=host, own=play.registered(host, _play.PREFLIGHT)["own"])
 
 
 def _client(play: _play.Play) -> dict[str, str]:

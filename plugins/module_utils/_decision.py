@@ -18,13 +18,16 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _backup_config,
     _backup_plan,
     _hba,
+    _host,
     _in_force,
     _journal,
+    _kernel,
     _libraries,
     _platform,
     _settings,
     _topology,
     _tuning,
+    _units,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given, facts, observations
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -68,6 +71,7 @@ def decide(given: Given) -> dict[str, Any]:
             *topology.refusals,
             *_of_adoptions(given, topology),
             *_of_backups(given, topology),
+            *_host.refusals(host_inputs(given)),
         ],
         "cluster": given.cluster["name"],
         "durability": given.cluster["durability"],
@@ -84,7 +88,7 @@ def decide(given: Given) -> dict[str, Any]:
         "recorders": [member["name"] for member in members if RECORDERS & set(member["duties"])],
         "hosts": plain["hosts"],
         "slots": plain["slots"],
-        "left": [*plain["left"], *_addresses.left(addresses)],
+        "left": [*plain["left"], *_addresses.left(addresses), *_host.left(host_inputs(given))],
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
         "rules_of_roles": [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else [],
@@ -169,6 +173,14 @@ def _timeout(own: Json, other: Json) -> str:
     return TIMEOUT if own["region"] == other["region"] else DISTANT_TIMEOUT
 
 
+def host_inputs(given: Given) -> _host.Inputs:
+    """Return what the role host goes by."""
+    member, buffers = given.member(given.host), 0
+    if member["host"]["huge_pages"] != _kernel.OFF and _has_instance(given):
+        buffers = _units.parse_integer(_server_settings(given)["shared_buffers"]["value"].strip("'"), "8kB") * 8192
+    return _host.Inputs(given.cluster, given.members, given.host, given.observed, buffers)
+
+
 def _has_instance(given: Given) -> bool:
     return DATABASE in given.member(given.host)["duties"] and bool(given.seen)
 
@@ -223,6 +235,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
         "backup": _backup_plan.of_host(given.backups),
+        "host": _host.decide(host_inputs(given)),
     }
 
 
@@ -339,5 +352,7 @@ def _server_settings(given: Given) -> dict[str, dict[str, str]]:
     tuned = _tuning.tuned(inputs)
     # It depends on whom a standby follows, so it stands beside that, in the file of the role replication.
     tuned.pop(RECEIVER_TIMEOUT)
+    if given.member(given.host)["host"]["huge_pages"] == _kernel.ON:
+        tuned["huge_pages"] = _tuning.Tuned(_kernel.ON, "postgresql_host_huge_pages")
     lines = _settings.assemble(server, tuned, own["postgresql_server_parameters"], version)
     return {name: asdict(line) for name, line in lines.items()}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup as _backup
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -146,8 +147,12 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     findings = [_Finding((member.name,), mistake) for member in members for mistake in member.mistakes]
     databases = [member for member in members if DATABASE in member.duties]
     for member in members:
-        found = _member.member_mistakes(member.values, len(databases) if member in databases else 0)
-        findings += [_Finding((member.name,), mistake) for mistake in (*found, *_backup.member_mistakes(member.values))]
+        found = [
+            *_member.member_mistakes(member.values, len(databases) if member in databases else 0),
+            *_backup.member_mistakes(member.values),
+            *_preflight_host.mistakes(member.values),
+        ]
+        findings += [_Finding((member.name,), mistake) for mistake in found]
     findings += [*_names(members), *_addresses(members), *_one_value_each(members)]
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     findings += [*_backups(cluster, members)]
@@ -197,7 +202,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
         "repositories": _backup.resolve(cluster, first.values),
-        "backup_port": first.get(_backup.PORT),
+        "backup_port": first.get(_backup.PORT) if first.get(_backup.REPOSITORIES) else 0,
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
             {
@@ -215,6 +220,8 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
                 "workload": member.get("postgresql_server_workload"),
                 "data_directory": member.get(_member.DATA_DIRECTORY),
                 "package_source": member.get("postgresql_server_package_source"),
+                "listen_addresses": list(member.get("postgresql_server_listen_addresses")),
+                "host": _preflight_host.resolved(member.values),
                 "allow_untested_platform": member.get("postgresql_allow_untested_platform"),
             }
             for member in members

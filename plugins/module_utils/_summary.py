@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _volumes
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, Finding
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, is_ip, member_name
 from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
@@ -41,7 +42,7 @@ def screen(
         client: keywords of the connection string that name a user and the CA's file on the controller.
     """
     head = f"PostgreSQL {version}, cluster {outcome.cluster}, durability {outcome.durability}"
-    lines = [head, "", *topology(outcome, members)]
+    lines = [head, "", *topology(outcome, members), *_at_rest(outcome)]
     if outcome.server(outcome.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
@@ -51,6 +52,13 @@ def screen(
         lines += ["", "Left as it is:", *(f"  {what}" for what in outcome.left)]
     lines += ["", *_findings(findings)]
     return lines
+
+
+def _at_rest(outcome: Outcome) -> list[str]:
+    volumes = {
+        host: outcome.seen[host]["volumes"] for host in outcome.databases if "volumes" in outcome.seen.get(host, {})
+    }
+    return ["", "Encryption at rest:", *_volumes.lines(volumes)] if volumes else []
 
 
 def topology(outcome: Outcome, members: Sequence[Json]) -> list[str]:

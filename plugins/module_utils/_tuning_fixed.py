@@ -35,6 +35,7 @@ _NETWORK: Final = {
     "tcp_keepalives_count": ("3", "see tcp_keepalives_idle"),
     "tcp_user_timeout": ("30s", "what is sent to a dead peer does not wait for a quarter of an hour"),
     "unix_socket_directories": ("/var/run/postgresql", "where Debian's tools look; builds differ in their default"),
+    "unix_socket_permissions": ("0770", "root and the group postgres; pg_hba.conf lets nobody else in there"),
 }
 
 _SECURITY: Final = {

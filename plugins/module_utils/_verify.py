@@ -77,6 +77,7 @@ class Outcome:
         failed: hosts that were observed when the run began, and failed since.
         probes: answers to probes: source, target, probe, passed, words.
         now: epoch seconds.
+        guards: what the role host would still do on each host that answered, by severity and text.
     """
 
     cluster: str
@@ -92,6 +93,7 @@ class Outcome:
     failed: Sequence[str] = ()
     probes: Sequence[Json] = ()
     now: float = 0.0
+    guards: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
     def server(self, host: str | None) -> Json | None:
         """What a host's server said."""
@@ -113,6 +115,10 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
     found += _probes(outcome)
+    for host, undone in outcome.guards.items():
+        found += [
+            Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone
+        ]
     order = {ERROR: 0, WARNING: 1, INFO: 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 

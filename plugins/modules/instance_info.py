@@ -36,6 +36,11 @@ options:
     description: Whether to look for holes in the WAL, late backups and the like too, where backups are configured.
     type: bool
     default: false
+  peers:
+    description: Addresses of the members as the inventory states them; names among them are looked up on the host.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - steadfast.postgresql.instance
 attributes:
@@ -122,6 +127,14 @@ instance:
     disks:
       description: File systems of data and WAL.
       type: dict
+    volumes:
+      description: Devices under data and WAL, and whether they are encrypted, with which ciphers.
+      type: dict
+    guard:
+      description: >-
+        The firewall's rules and their file by fingerprints, the SSH server's ports, settings of the kernel,
+        files of the role host by fingerprints, where names of members lead.
+      type: dict
 """
 
 import time
@@ -132,8 +145,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _certificate_facts,
     _observe_backup,
+    _observe_guard,
     _observe_host,
     _observe_instance,
+    _observe_volumes,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import INSTANCE_ARGUMENTS, Instance
 
@@ -141,6 +156,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
     """Return the part of the observation that only a database server has."""
     answer, error = _observe_instance.server(instance)
+    places = {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
     return {
         "data": _observe_instance.data(instance),
         "marker": _observe_instance.marker(instance),
@@ -152,9 +168,8 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "former": _observe_instance.former(instance, answer),
         "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),
-        "disks": _observe_host.disks(
-            {"data": instance.data_directory, "wal": instance.wal_directory or instance.data_directory}
-        ),
+        "disks": _observe_host.disks(places),
+        "volumes": _observe_volumes.volumes(places),
     }
 
 
@@ -173,6 +188,7 @@ def main() -> None:
                     "repositories": {"type": "list", "elements": "int", "default": []},
                 },
             },
+            "peers": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -184,6 +200,7 @@ def main() -> None:
         "packages": _observe_host.packages(),
         "project_key": _observe_host.project_key(),
         "certificates": _certificate_facts.read(given["certificates_directory"]),
+        "guard": _observe_guard.guard(given["cluster"], given["peers"]),
     }
     instance = Instance.of(given)
     if given["database"]:

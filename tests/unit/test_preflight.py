@@ -363,7 +363,7 @@ def test_the_cluster_for_the_decision() -> None:
         "adopt": "7432100000000000000",
         "administrators": [],
         "repositories": [],
-        "backup_port": 8432,
+        "backup_port": 0,
     }
     assert _preflight.resolve("main", members)["members"][0] == {
         "name": "db1",
@@ -381,4 +381,12 @@ def test_the_cluster_for_the_decision() -> None:
         "data_directory": "/var/lib/postgresql/16/main",
         "package_source": "pgdg",
         "allow_untested_platform": False,
+        "listen_addresses": [],
+        "host": {
+            "firewall": True,
+            "ssh_networks": [],
+            "open_ports": [],
+            "huge_pages": "off",
+            "encryption": "observed",
+        },
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import situations
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _host_files, _kernel
 from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given
 
 GIB = 1 << 30
@@ -29,12 +29,40 @@ DEBIAN_13 = {
     "distribution_postgresql": "17",
     "packages": ["postgresql-{version}", "postgresql-client-{version}"],
 }
+LUKS = {
+    "mount": "/var/lib/postgresql",
+    "file_system": "ext4",
+    "device": "/dev/mapper/data",
+    "encrypted": True,
+    "ciphers": ["aes-xts-plain64"],
+}
 PLATFORMS = {"debian_12": DEBIAN_13 | {"tested": False, "distribution_postgresql": "15"}, "debian_13": DEBIAN_13}
 ROLES = {
     "postgres": {"superuser": True, "replication": True, "login": True, "groups": []},
     "replicator": {"superuser": False, "replication": True, "login": True, "groups": []},
     "ada": {"superuser": False, "replication": False, "login": True, "groups": ["pg_monitor", "pg_signal_backend"]},
 }
+
+
+def wanted_of_host(**changes: Any) -> dict[str, Any]:
+    """The variables of the role host, without their prefix; no firewall, of which the tests of that role are."""
+    quiet = {"firewall": False, "ssh_networks": [], "open_ports": [], "huge_pages": "off", "encryption": "observed"}
+    return quiet | changes
+
+
+def guard(*settings: _kernel.Setting, **changes: Any) -> dict[str, Any]:
+    """What is seen of a host's guard when there is nothing to do."""
+    texts = _host_files.contents("main", settings, firewall=False)
+    live = {setting.name: {"value": setting.value, "writable": True} for setting in _kernel.FIXED}
+    return {
+        "ssh": {"ports": [22], "client": ""},
+        "firewall": {"live": "", "file": "", "record": None, "enabled": False, "members": {}},
+        "kernel": live | {_kernel.HUGE_PAGES: {"value": "0", "writable": True}},
+        "huge_page_bytes": 2 << 20,
+        "files": {path: _host_files.fingerprint(text) for path, text in texts.items()},
+        "resolved": {},
+        **changes,
+    }
 
 
 def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str, Any]:
@@ -55,6 +83,8 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "data_directory": "/var/lib/postgresql/16/main",
         "package_source": "pgdg",
         "allow_untested_platform": False,
+        "listen_addresses": [],
+        "host": wanted_of_host(),
         **more,
     }
 
@@ -119,11 +149,14 @@ def observed(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
         "packages": {"postgresql-16": "16.14-1", "postgresql-client-16": "16.14-1"},
         "stale": [],
         "certificates": {"not_after": NOW + 300 * DAY, "key_matches": True, "ca_signed": True},
+        "guard": guard(),
     }
     if "data" not in seen:
         return whole
     disk = {"mount": "/", "bytes": 100 * GIB, "available": 80 * GIB, "rotational": False}
     whole["disks"] = {"data": disk, "wal": disk}
+    whole["volumes"] = {"data": LUKS, "wal": LUKS}
+    whole["guard"] = guard(*_kernel.FIXED)
     whole["unit"] = {
         "enabled": True,
         "needs_daemon_reload": False,
