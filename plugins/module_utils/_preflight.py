@@ -26,6 +26,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
     REQUIRED,
     member_name,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import REPOSITORIES
 
 GROUPS = ("postgresql", "pgbackrest", "pgbouncer")
 # Variables that no role has: the play's hosts.
@@ -202,7 +203,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
         "repositories": _backup.resolve(cluster, first.values),
-        "backup_port": first.get(_backup.PORT) if first.get(_backup.REPOSITORIES) else 0,
+        "backup_port": first.get(_backup.PORT) if first.get(REPOSITORIES) else 0,
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
             {

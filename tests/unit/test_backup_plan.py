@@ -62,7 +62,7 @@ def given(
     **more: Any,
 ) -> Given:
     """A platform with backups; at rest unless something else is said."""
-    found = whole.given(host, hosts, cluster=whole.cluster(repositories=list(repositories)), **more)
+    found = whole.given(host, hosts, cluster=whole.cluster(repositories=list(repositories), backup_port=8432), **more)
     for name, observed in found.observed.items():
         if observed is None:
             continue

@@ -13,6 +13,9 @@ from checkout import ROOT, SECRET, Checkout
 ENVIRONMENTS = ("demo", "development", "staging", "production")
 VARIABLES = ("POSTGRESQL_CA_PASSPHRASE", "POSTGRESQL_DEVELOPER_PASSWORD", "POSTGRESQL_DBA_PASSWORD")
 SECRETS = dict.fromkeys((*VARIABLES, "POSTGRESQL_ADA_PASSWORD", "POSTGRESQL_GRACE_PASSWORD"), SECRET)
+# Each repository has a passphrase of its own.
+SECRETS |= {f"BACKUP_{name}": f"{SECRET} of {name}" for name in ("DAILY_PASSPHRASE", "WEEKLY_PASSPHRASE")}
+SECRETS |= {f"BACKUP_{name}": f"{SECRET} of {name}" for name in ("MONTHLY_PASSPHRASE", "KEY", "KEY_SECRET")}
 
 
 @pytest.fixture
@@ -30,6 +33,9 @@ def make_secrets(checkout: Checkout) -> set[str]:
     """Make the demo's secrets in the checkout as create.yml does, and return them."""
     target = checkout.folder / ".demo" / "secrets.yml"
     target.parent.mkdir()
+    authority = checkout.folder / ".demo" / "object_storage" / "ca.crt"
+    authority.parent.mkdir()
+    authority.write_text("-----BEGIN CERTIFICATE-----\n")
     template = ROOT / "molecule" / "shared" / "templates" / "secrets.yml.j2"
     book = f"""
 - hosts: localhost
@@ -56,7 +62,8 @@ def test_an_inventory_of_the_collection_passes(name: str, checkout: Checkout) ->
 def test_an_inventory_without_its_secrets_is_refused(name: str, checkout: Checkout) -> None:
     run = checkout.play(copied(name, checkout), **dict.fromkeys(SECRETS, ""))
     variables = {line.split(": ")[1].partition("[")[0] for found in run.spoken().values() for line in found}
-    assert variables == {"postgresql_administrators", "postgresql_certificates_ca_passphrase"}
+    backed_up = {"postgresql_backup_repositories"} if name in {"demo", "production"} else set()
+    assert variables == {"postgresql_administrators", "postgresql_certificates_ca_passphrase", *backed_up}
 
 
 def test_the_inventories_describe_what_they_say(checkout: Checkout) -> None:

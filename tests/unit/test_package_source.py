@@ -28,7 +28,7 @@ def rendered(platform: str, source: str) -> tuple[str, str]:
         "ansible_managed": "Ansible managed",
     }
     templar = Templar(loader=LOADER, variables=variables)
-    files = variables["__postgresql_server_package_files"]
+    files = variables["__postgresql_server_source_files"]
     [file] = [file for file in files if file["path"] == "/etc/apt/sources.list.d/steadfast-postgresql.list"]
     text = (ROLES / "server/templates/package_source.list.j2").read_text(encoding="utf-8")
     return templar.template(file["state"]), templar.template(preflight._trusted(text))

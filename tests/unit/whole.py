@@ -108,7 +108,7 @@ def cluster(*members: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "adopt": "",
         "administrators": ["ada"],
         "repositories": [],
-        "backup_port": 8432,
+        "backup_port": 0,
         "application_networks": [],
         "management_networks": [],
         "members": list(members or (DB1, DB2, DB3, OPS1)),

@@ -398,9 +398,9 @@ DUTIES = {"repository": look_at_repositories, "verify": look_inside, "database":
 
 def main(arguments: list[str]) -> int:
     """Look, print, write the metrics; return 1 when something is wrong."""
-    duty, path, *options = [*arguments, "", ""][: max(2, len(arguments))]
-    if duty not in DUTIES or options not in ([], ["--json"]):
+    if len(arguments) < 2 or arguments[0] not in DUTIES or arguments[2:] not in ([], ["--json"]):
         sys.exit(__doc__)
+    duty, path, *options = arguments
     config: Json = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
         found = list(DUTIES[duty](config))
