@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -50,7 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         seen = play.seen(play.host, _play.OBSERVATION) or {}
         own = _rotation.readers_of(given["readers"], play.preflight["duties"], bool(seen.get("server")))
         reloads = [{"name": reader["unit"], "state": "reloaded"} for reader in own]
-        return result | {"changed": False, "readers": own, "reloads": reloads, "time": _moment(play)} | asdict(plan)
+        return result | {"changed": False, "readers": own, "reloads": reloads, "time": play.moment} | asdict(plan)
 
 
 def _plan(play: _play.Play, given: Mapping[str, Any]) -> _rotation.Plan:
@@ -71,10 +70,3 @@ def _holder(play: _play.Play, member: Mapping[str, Any]) -> _rotation.Holder:
     provided = any((own.get(_certificate_checks.PROVIDED) or {}).values())
     directory = own.get("postgresql_certificates_directory", "")
     return _rotation.Holder.of(member, play.seen(member["name"], _play.OBSERVATION), provided, directory)
-
-
-def _moment(play: _play.Play) -> str:
-    """Return one moment for what all members write down: of the latest observation."""
-    seen = [one for one in play.observations(_play.OBSERVATION).values() if one]
-    latest = max(float(one["clock"]["now"]) for one in seen)
-    return datetime.fromtimestamp(latest, timezone.utc).isoformat(timespec="microseconds")

@@ -33,6 +33,14 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """What the journal says was begun and not done: the versions before and after it, in words."""
+
+    origin: tuple[str, ...]
+    target: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Host:
     """A database host whose server answers.
 
@@ -41,7 +49,7 @@ class Host:
         running: what waits for a restart there, and the parameters that standbys must not have lower.
         is_replaced: whether the server runs a program that a package has replaced.
         is_interrupted: whether dpkg has something left to configure.
-        begun: what the journal says was begun and not done: the versions by host, in words.
+        begun: what its journal says was begun and not done.
         streams_to: names in PostgreSQL of the standbys that stream from it.
         member_name: its own name there.
     """
@@ -50,7 +58,7 @@ class Host:
     running: Running
     is_replaced: bool = False
     is_interrupted: bool = False
-    begun: tuple[str, ...] = ()
+    begun: Begun | None = None
     streams_to: frozenset[str] = frozenset()
     member_name: str = ""
 
@@ -102,6 +110,7 @@ class Plan:
         packages: the versions that each of them gets, by host and name.
         install: hosts whose packages are installed, or completed; on the others only the server restarts.
         target: the versions that hosts have afterwards, in words, for the journal; empty when it says so.
+        origin: those that they had before, likewise.
         lines: the same in words, for the operator.
     """
 
@@ -110,6 +119,7 @@ class Plan:
     packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     install: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 
 
@@ -120,15 +130,25 @@ def plan(cluster: Cluster) -> Plan:
     if refusals:
         return Plan(refusals)
     if not due:
-        return Plan(target=_done(cluster), lines=(f"Nothing is newer than what runs: {_versions(cluster)}.",))
+        begun = _done(cluster)
+        lines = (f"Nothing is newer than what runs: {_versions(cluster)}.",)
+        return Plan(target=begun.target, origin=begun.origin, lines=lines) if begun else Plan(lines=lines)
     order = _order(cluster, due)
     return Plan(
         order=tuple(order),
         packages={name: {found: item.candidate for found, item in due[name].newer.items()} for name in order},
         install=tuple(name for name in order if due[name].newer or due[name].is_interrupted),
         target=tuple(f"{name} {_after(cluster, name)}" for name in sorted(order)),
+        origin=tuple(f"{name} {_before(cluster, name)}" for name in sorted(order)),
         lines=tuple(_lines(cluster, due, order)),
     )
+
+
+def followers(cluster: Cluster, host: str) -> list[str]:
+    """Return which standbys have to stream after a host's turn, by their names in PostgreSQL: it, or all of them."""
+    if host != cluster.primary:
+        return [cluster.hosts[host].member_name]
+    return sorted(other.member_name for name, other in cluster.hosts.items() if name != cluster.primary)
 
 
 def server_package(version: str) -> str:
@@ -182,25 +202,30 @@ def _is_alone(cluster: Cluster, name: str) -> bool:
     return not (cluster.synchronous & leader.streams_to) - {own}
 
 
-def _done(cluster: Cluster) -> tuple[str, ...]:
-    """Return what an earlier run began and did without being able to say so."""
-    begun = next((host.begun for host in cluster.hosts.values() if host.begun), ())
+def _done(cluster: Cluster) -> Begun | None:
+    """Return what an earlier run began, and did without being able to say so."""
     present = {f"{name} {_after(cluster, name)}" for name in cluster.hosts}
-    return begun if set(begun) <= present else ()
+    found = (host.begun for host in cluster.hosts.values() if host.begun)
+    return next((begun for begun in found if set(begun.target) <= present), None)
 
 
 def _versions(cluster: Cluster) -> str:
     package = server_package(cluster.version)
     return ", ".join(
-        f"{name} {host.packages[package].installed}" for name, host in cluster.hosts.items() if package in host.packages
+        f"{name} {host.packages[package].installed}"
+        for name, host in sorted(cluster.hosts.items())
+        if package in host.packages
     )
+
+
+def _before(cluster: Cluster, name: str) -> str:
+    package = cluster.hosts[name].packages.get(server_package(cluster.version))
+    return package.installed if package else "unknown"
 
 
 def _after(cluster: Cluster, name: str) -> str:
     package = cluster.hosts[name].packages.get(server_package(cluster.version))
-    if package is None:
-        return "unknown"
-    return package.candidate if package.newer else package.installed
+    return package.candidate if package and package.newer else _before(cluster, name)
 
 
 def _refusals(cluster: Cluster, due: Mapping[str, Host]) -> Iterator[str]:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which certificates are replaced in what order, by what the CA directory says and every member holds: pure.
 
-While a CA is replaced every member trusts the old one and the new one before any certificate is signed by the new
-one, and all certificates are the new one's before the old one is trusted no more. So no connection ever meets a
-certificate that it does not trust, in whatever order the members get theirs, and wherever a run is killed.
+A CA is replaced in three steps, each a run of its own: every member trusts the new one beside the old one; every
+member gets a certificate of the new one; the old one is trusted no more. Between the first two clients get the CA file
+that holds both. So no connection ever meets a certificate that it does not trust, in whatever order the members get
+theirs, and wherever a run is killed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._authority im
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
 
-LEAF, CA, RETIRE = "leaf", "ca", "retire_ca"
-SCOPES = (LEAF, CA, RETIRE)
+LEAF, CA, SIGN, RETIRE = "leaf", "ca", "sign_ca", "retire_ca"
+SCOPES = (LEAF, CA, SIGN, RETIRE)
 # How a server is asked that speaks its own protocol before TLS.
 POSTGRES = "postgres"
 DAY = 86400
@@ -100,23 +101,21 @@ class Plan:
     Attributes:
         refusals: why nothing is done.
         prepare: the next CA is made.
+        promote: the next CA signs from now on.
         retire: the former CAs are taken out of what members trust.
         trust: members that get another ca.crt, or have not read theirs.
-        promote: the next CA signs from now on.
         sign: members that get another certificate, or have not read theirs.
-        trusting: what the journal says once all members trust; empty when they are not asked to.
-        signed: what the journal says once all certificates are signed.
+        says: what is so of the CA once all members have followed; empty when it stays as it is.
         lines: the same in words, for the operator.
     """
 
     refusals: tuple[str, ...] = ()
     prepare: bool = False
+    promote: bool = False
     retire: bool = False
     trust: tuple[str, ...] = ()
-    promote: bool = False
     sign: tuple[str, ...] = ()
-    trusting: tuple[str, ...] = ()
-    signed: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 
 
@@ -134,7 +133,8 @@ def plan(request: Request, state: State | None, holders: Sequence[Holder]) -> Pl
     if request.scope == LEAF:
         names = tuple(holder.name for holder in holders if holder.is_seen)
         return Plan(sign=names, lines=(f"New certificates of {state.signer.name} for {listed(names)}.",))
-    return _retirement(state, holders) if request.scope == RETIRE else _replacement(request, state, holders)
+    steps = {CA: _introduction, SIGN: _succession, RETIRE: _retirement}
+    return steps[request.scope](request, state, holders)
 
 
 def readers_of(readers: Sequence[Json], duties: Sequence[str], answers: bool) -> list[Json]:
@@ -151,12 +151,12 @@ def findings(state: State | None, now: float) -> Iterator[tuple[str, str]]:
     if state.coming is not None:
         yield (
             f"The CA is being replaced: {state.coming.name} is made and does not sign yet.",
-            "Run rotate_certificates with -e scope=ca again, which goes on.",
+            "Once all clients have the new ca.crt, run rotate_certificates with -e scope=sign_ca.",
         )
     elif state.stage == SIGNING:
         yield (
             f"The CA was replaced: {state.signer.name} signs, and {_former(state)} is still trusted.",
-            "Once all clients have the new ca.crt, run rotate_certificates with -e scope=retire_ca.",
+            "Run rotate_certificates with -e scope=retire_ca.",
         )
     elif days < WARNING_DAYS:
         yield (
@@ -165,61 +165,40 @@ def findings(state: State | None, now: float) -> Iterator[tuple[str, str]]:
         )
 
 
-def _replacement(request: Request, state: State, holders: Sequence[Holder]) -> Plan:
-    if state.stage == SIGNING:
-        late = (holder for holder in holders if holder.issuer[1] != state.signer.key_id or holder.is_late)
-        sign = tuple(holder.name for holder in late)
-        signed = _says(state.signer.name, [known.name for known in state.trusted[1:]])
-        return Plan(sign=sign, signed=signed, lines=tuple(_lines_of_signing(state.signer.name, sign, holders)))
-    everybody = tuple(holder.name for holder in holders)
+def _introduction(request: Request, state: State, holders: Sequence[Holder]) -> Plan:
     name = state.next_name(request.cluster)
     ready = state.coming is not None and state.coming in state.trusted
     trust = tuple(holder.name for holder in holders if not ready or _differs(holder, state.trusted) or holder.is_late)
     others = [known.name for known in state.trusted if known != state.coming]
     lines = [
-        f"{name} is made." if state.coming is None else f"{name} is made already.",
-        f"{listed(everybody)} trust it beside {listed(others)}.",
-        *_lines_of_signing(name, everybody, holders),
-        f"{listed(others)} stays trusted until rotate_certificates runs with -e scope=retire_ca; clients need "
-        f"{request.directory}/ca.crt before that.",
+        f"{name} is made already." if state.coming else f"{name} is made.",
+        f"{listed(trust) if trust else 'All members'} trust it beside {listed(others)}.",
+        f"It does not sign yet: give {request.directory}/ca.crt to all clients, then run rotate_certificates with "
+        "-e scope=sign_ca.",
     ]
-    return Plan(
-        prepare=not ready,
-        trust=trust,
-        promote=True,
-        sign=everybody,
-        trusting=_says(others[0], [*others[1:], name]),
-        signed=_says(name, others),
-        lines=tuple(lines),
-    )
+    return Plan(prepare=not ready, trust=trust, says=_says(others[0], [*others[1:], name]), lines=tuple(lines))
 
 
-def _retirement(state: State, holders: Sequence[Holder]) -> Plan:
+def _succession(request: Request, state: State, holders: Sequence[Holder]) -> Plan:
+    name = state.next_name(request.cluster) if state.coming else state.signer.name
+    key = state.coming.key_id if state.coming else state.signer.key_id
+    sign = tuple(holder.name for holder in holders if holder.issuer[1] != key or holder.is_late)
+    others = [known.name for known in state.trusted if known.name != name]
+    lines = [
+        f"{listed(sign)} get certificates of {name}." if sign else f"All members have certificates of {name}.",
+        f"{listed(others)} stays trusted until rotate_certificates runs with -e scope=retire_ca.",
+    ]
+    # Where it signs already, a run that was killed may have left its key where it was made.
+    return Plan(promote=True, sign=sign, says=_says(name, others), lines=tuple(lines))
+
+
+def _retirement(_request: Request, state: State, holders: Sequence[Holder]) -> Plan:
     gone = [known.name for known in state.trusted if known not in state.kept]
     trust = tuple(holder.name for holder in holders if _differs(holder, state.kept) or holder.is_late)
     lines = [f"{listed(gone)} leaves {listed(trust)}."] if gone and trust else []
     lines += [f"{listed(trust)} trust {listed(known.name for known in state.kept)} alone."] if trust else []
     says = _says(state.signer.name, [known.name for known in state.kept[1:]])
-    return Plan(retire=bool(gone), trust=trust, trusting=says, lines=tuple(lines))
-
-
-def _lines_of_signing(name: str, hosts: Sequence[str], holders: Sequence[Holder]) -> Iterator[str]:
-    if hosts:
-        yield f"{listed(hosts)} get certificates of {name}."
-    elif holders:
-        yield f"All members have certificates of {name}."
-
-
-def _former(state: State) -> str:
-    return ", ".join(known.name for known in state.trusted if known not in state.kept)
-
-
-def _says(signer: str, others: Sequence[str]) -> tuple[str, ...]:
-    return (f"{signer} signs", *(f"{name} is trusted" for name in others))
-
-
-def _differs(holder: Holder, trusted: Sequence[Known]) -> bool:
-    return holder.trusted != {known.fingerprint for known in trusted}
+    return Plan(retire=bool(gone), trust=trust, says=says, lines=tuple(lines))
 
 
 def _refusals(request: Request, state: State | None, holders: Sequence[Holder]) -> Iterator[str]:
@@ -242,10 +221,9 @@ def _refusals(request: Request, state: State | None, holders: Sequence[Holder]) 
     if request.scope == LEAF:
         return
     yield from _of_members(holders)
-    if request.scope == RETIRE:
-        yield from _of_retirement(state, holders)
+    yield from {CA: _of_introduction, SIGN: _of_succession, RETIRE: _of_retirement}[request.scope](state, holders)
     if request.confirm != request.cluster:
-        yield _unconfirmed(request, state)
+        yield f"{_consequence(request, state)} To go on, write -e confirm={request.cluster}"
 
 
 def _of_members(holders: Sequence[Holder]) -> Iterator[str]:
@@ -263,28 +241,57 @@ def _of_members(holders: Sequence[Holder]) -> Iterator[str]:
             )
 
 
+def _of_introduction(state: State, _holders: Sequence[Holder]) -> Iterator[str]:
+    if state.stage == SIGNING:
+        yield f"{_former(state)} is not retired yet: run rotate_certificates with -e scope=retire_ca first."
+
+
+def _of_succession(state: State, holders: Sequence[Holder]) -> Iterator[str]:
+    if state.stage == SETTLED:
+        yield "No CA waits to sign: rotate_certificates with -e scope=ca makes one."
+    elif state.coming:
+        knows = state.coming.fingerprint
+        behind = [it.name for it in holders if it.is_seen and (it.is_late or knows not in it.trusted)]
+        if behind:
+            yield (
+                f"{listed(behind)} would not trust what {state.coming.name} signs: run "
+                "rotate_certificates with -e scope=ca again first."
+            )
+
+
 def _of_retirement(state: State, holders: Sequence[Holder]) -> Iterator[str]:
-    if state.stage == TRUSTING and state.coming:
-        yield f"{state.coming.name} does not sign yet: run rotate_certificates with -e scope=ca first."
+    if state.coming:
+        yield f"{state.coming.name} does not sign yet: run rotate_certificates with -e scope=sign_ca first."
     elif state.stage == SETTLED and not state.former:
-        yield "No CA waits to be retired: rotate_certificates with -e scope=ca replaces the present one."
+        yield "No CA waits to be retired: rotate_certificates with -e scope=ca is the first step to replace one."
     else:
         for holder in holders:
             if holder.is_seen and holder.issuer[1] != state.signer.key_id:
                 yield (
                     f"The certificate of {holder.name} is one of {holder.issuer[0] or 'no CA'}: "
-                    "run rotate_certificates with -e scope=ca first."
+                    "run rotate_certificates with -e scope=sign_ca first."
                 )
 
 
-def _unconfirmed(request: Request, state: State) -> str:
+def _consequence(request: Request, state: State) -> str:
     if request.scope == CA:
+        return f"Another CA is made for {request.cluster}, and all members trust it beside the present one."
+    if request.scope == SIGN:
         return (
-            f"The CA of {request.cluster} is replaced: every member gets a new certificate, and clients that verify "
-            f"need {request.directory}/ca.crt anew. To go on, write -e confirm={request.cluster}"
+            f"From then on clients that trust {state.signer.name} alone cannot connect: they need "
+            f"{request.directory}/ca.crt before, which holds both CAs."
         )
     gone = _former(state) or "the former CA"
-    return (
-        f"From then on clients that trust {gone} alone refuse to connect; what they need is "
-        f"{request.directory}/ca.crt. To go on, write -e confirm={request.cluster}"
-    )
+    return f"From then on a certificate of {gone} is worth nothing, neither a member's nor a client's."
+
+
+def _former(state: State) -> str:
+    return ", ".join(known.name for known in state.trusted if known not in state.kept)
+
+
+def _says(signer: str, others: Sequence[str]) -> tuple[str, ...]:
+    return (f"{signer} signs", *(f"{name} is trusted" for name in others))
+
+
+def _differs(holder: Holder, trusted: Sequence[Known]) -> bool:
+    return holder.trusted != {known.fingerprint for known in trusted}

@@ -45,10 +45,9 @@ interrupted:
   returned: always
   type: bool
 begun:
-  description: What the host's journal says was begun and not done.
+  description: What the host's journal says was begun and not done, C(from) and C(to); empty when there is nothing.
   returned: always
-  type: list
-  elements: str
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -68,7 +67,7 @@ def main() -> None:
         entry = _journal.last(_journal.journal_of(given["cluster"]), _minor.EVENT) or {}
     except (CommandError, OSError) as error:
         module.fail_json(msg=str(error))
-    begun = entry.get("to", []) if entry.get("state") == _minor.BEGUN else []
+    begun = {key: entry[key] for key in ("from", "to")} if entry.get("state") == _minor.BEGUN else {}
     module.exit_json(changed=False, begun=begun, **found)
 
 
