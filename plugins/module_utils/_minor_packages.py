@@ -27,6 +27,12 @@ ENVIRONMENT = {
     # Neither may needrestart restart a server on its own account.
     "NEEDRESTART_SUSPEND": "1",
 }
+SOURCE = Path("/etc/apt/sources.list.d/steadfast-postgresql.list")
+ONE_SOURCE = (
+    *("-o", f"Dir::Etc::SourceList={SOURCE}"),
+    *("-o", "Dir::Etc::SourceParts=/dev/null"),
+    *("-o", "APT::Get::List-Cleanup=0"),
+)
 APT = ("apt-get", "--quiet", "-o", f"DPkg::Lock::Timeout={LOCK_WAIT}")
 KEEP_FILES = ("--force-confdef", "--force-confold")
 POLICY = re.compile(r"^(\S+):\n\s+Installed: (\S+)\n\s+Candidate: (\S+)", re.MULTILINE)
@@ -34,13 +40,16 @@ NONE = "(none)"
 
 
 def look(version: str) -> dict[str, Any]:
-    """Return each package of a major version, and whether dpkg was interrupted; apt's lists are made fresh first.
+    """Return each package of a major version, and whether dpkg was interrupted.
+
+    The lists of the role's own package source are made fresh first; all lists where the distribution's is used.
 
     Raises:
         CommandError: a package source does not answer, or apt is not there.
     """
     # Without the mode a source that does not answer is only a warning, and old lists pass for new ones.
-    run([*APT, "update", "-o", "APT::Update::Error-Mode=any"], timeout=LIMIT, env=ENVIRONMENT)
+    own = ONE_SOURCE if SOURCE.exists() else ()
+    run([*APT, "update", "-o", "APT::Update::Error-Mode=any", *own], timeout=LIMIT, env=ENVIRONMENT)
     names = _installed(version)
     held = set(run(["apt-mark", "showhold"]).split())
     found = POLICY.findall(run(["apt-cache", "policy", *names])) if names else []

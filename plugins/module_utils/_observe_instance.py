@@ -19,6 +19,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     query_json,
     read_json,
     run,
+    run_as_owner,
 )
 
 SETTING = re.compile(r"^\s*([a-z_][\w.]*)\s*=?\s*'?(.*?)'?\s*$", re.IGNORECASE)
@@ -137,7 +138,10 @@ def files_for_restart(instance: Instance, started_at: float) -> dict[str, dict[s
     """
     read = [*instance.drop_ins.glob("*.conf"), *(instance.configuration / name for name in READ_AT_START)]
     newer = [path for path in read if path.exists() and path.stat().st_mtime > started_at]
-    replaced = [program(instance)] if is_replaced(instance) else []
+    own = program(instance)
+    # Only what has been touched since is worth a look at the process.
+    touched = own.exists() and own.stat().st_ctime > started_at
+    replaced = [own] if touched and is_replaced(instance) else []
     return {str(path): {"running": "as it was", "configured": "the new file"} for path in sorted(newer) + replaced}
 
 
@@ -150,8 +154,9 @@ def is_replaced(instance: Instance) -> bool:
     """Whether the server runs a program that is no longer there: a package has brought another one."""
     pid = _first_line(instance.data_directory / "postmaster.pid")
     try:
-        return os.readlink(PROC / str(pid) / "exe").endswith(REPLACED)
-    except OSError:
+        # Root may not look at it in a container that may not trace; the process's own user may.
+        return run_as_owner(["readlink", PROC / str(pid) / "exe"]).strip().endswith(REPLACED)
+    except CommandError:
         return False  # it ended meanwhile
 
 

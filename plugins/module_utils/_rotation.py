@@ -17,7 +17,6 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils._authority import (
     SETTLED,
     SIGNING,
-    TRUSTING,
     Known,
     State,
 )

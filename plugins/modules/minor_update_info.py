@@ -21,7 +21,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: The same in check mode; apt's package lists are made fresh, which is how one looks.
+    description: The same in check mode; the lists of the package source are made fresh, which is how one looks.
     support: full
 author:
   - The steadfast.postgresql team

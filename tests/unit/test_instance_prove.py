@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_prove, _observe_instance
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _instance_prove, _observe_instance, _postgres
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance
 
 INSTANCE = Instance("16", "main", Path("/data"))
@@ -89,30 +90,41 @@ def test_standbys_in_vain(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any],
     assert str(raised.value) == f"{words}, after 0 s"
 
 
-def process(tmp_path: Path, target: str) -> Instance:
-    """A server of process 77 whose program is what its link in /proc says."""
-    data, own = tmp_path / "data", tmp_path / "proc" / "77"
-    own.mkdir(parents=True)
-    data.mkdir()
-    (data / "postmaster.pid").write_text("77\n/data\n")
-    (own / "exe").symlink_to(target)
-    return Instance("16", "main", data)
-
-
 PROGRAM = "/usr/lib/postgresql/16/bin/postgres"
 
 
-@pytest.mark.parametrize(("target", "expected"), [(PROGRAM, False), (f"{PROGRAM} (deleted)", True)])
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """An instance whose server is process 77; its program was just put there."""
+    data, binaries = tmp_path / "data", tmp_path / "bin"
+    for folder in (data, binaries, tmp_path / "proc" / "77"):
+        folder.mkdir(parents=True)
+    (data / "postmaster.pid").write_text("77\n/data\n")
+    (binaries / "postgres").write_text("")
+    monkeypatch.setattr(_observe_instance, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(_observe_instance, "run_as_owner", _postgres.run)
+    monkeypatch.setattr(Instance, "binaries", binaries)
+    return Instance("16", "main", data)
+
+
+@pytest.mark.parametrize(
+    ("target", "age", "expected"),
+    [
+        pytest.param(PROGRAM, 60, False, id="the same"),
+        pytest.param(f"{PROGRAM} (deleted)", 60, True, id="another"),
+        pytest.param(f"{PROGRAM} (deleted)", -60, False, id="started since"),
+        pytest.param(None, 60, False, id="it ended meanwhile"),
+    ],
+)
 def test_a_program_that_a_package_has_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, expected: bool
+    instance: Instance, tmp_path: Path, target: str | None, age: int, expected: bool
 ) -> None:
-    monkeypatch.setattr(_observe_instance, "PROC", tmp_path / "proc")
-    instance = process(tmp_path, target)
-    assert _observe_instance.is_replaced(instance) is expected
-    waiting = {PROGRAM: {"running": "as it was", "configured": "the new file"}} if expected else {}
-    assert _observe_instance.files_for_restart(instance, 0.0) == waiting
+    if target:
+        (tmp_path / "proc" / "77" / "exe").symlink_to(target)
+    waiting = {str(instance.binaries / "postgres"): {"running": "as it was", "configured": "the new file"}}
+    assert _observe_instance.files_for_restart(instance, time.time() - age) == (waiting if expected else {})
 
 
-def test_no_server_has_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_observe_instance, "PROC", tmp_path / "proc")
-    assert not _observe_instance.is_replaced(Instance("16", "main", tmp_path))
+def test_no_server_has_no_program(instance: Instance) -> None:
+    (instance.data_directory / "postmaster.pid").unlink()
+    assert not _observe_instance.is_replaced(instance)

@@ -125,7 +125,8 @@ def test_the_order(given: Cluster, order: list[str], install: list[str]) -> None
             ),
             [
                 "One after the other, each proven before the next: db2.",
-                "db2: what dpkg left unfinished is completed; its server restarts, which runs a program that was replaced.",
+                "db2: what dpkg left unfinished is completed; its server restarts, which runs a program that was "
+                "replaced.",
                 "db1, the primary, stays as it is: its restart ends all connections. When it suits, run again with -e "
                 "postgresql_server_restart=true.",
             ],
@@ -184,8 +185,8 @@ SETTLE = "come first ({}): run site.yml with -e postgresql_server_restart=true."
         pytest.param(
             cluster(hosts={"db2": host("db2", OLD, OLD)}),
             [
-                f"The hosts would not have the same version afterwards: {NEW} on db1 and db3; {OLD} on db2. Give all of "
-                "them the same package source, or wait until their mirrors agree."
+                f"The hosts would not have the same version afterwards: {NEW} on db1 and db3; {OLD} on db2. Give all "
+                "of them the same package source, or wait until their mirrors agree."
             ],
             id="mirrors differ",
         ),

@@ -61,15 +61,16 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 subprocess.run(["dpkg", "--compare-versions", command[-2], "gt", command[-1]], check=False).returncode
                 == 0
                 and "newer\n"
-                or ""
-            )
+            ) or ""
         return {"dpkg-query": LISTING, "apt-mark": "postgresql-16\nvim\n", "apt-cache": POLICY}.get(command[0], "")
 
     monkeypatch.setattr(_minor_packages, "run", run)
     return commands
 
 
-def test_look(ran: list[list[str]]) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_look(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: bool) -> None:
+    monkeypatch.setattr(_minor_packages, "SOURCE", tmp_path if own else tmp_path / "none")
     found = _minor_packages.look("16")
     assert found["packages"] == {
         "postgresql-16": {"installed": "16.14-1", "candidate": "16.15-1", "newer": True, "held": True},
@@ -77,7 +78,8 @@ def test_look(ran: list[list[str]]) -> None:
         "postgresql-plperl-16": {"installed": "16.14-1", "candidate": "(none)", "newer": False, "held": False},
     }
     assert found["interrupted"] is False
-    assert ran[0][-3:] == ["update", "-o", "APT::Update::Error-Mode=any"]
+    assert "APT::Update::Error-Mode=any" in ran[0]
+    assert ("APT::Get::List-Cleanup=0" in ran[0]) is own
 
 
 WANTED, PRESENT = {"postgresql-16": "16.15-1"}, {"postgresql-16": "16.14-1", "postgresql-client-16": "16.14-1"}

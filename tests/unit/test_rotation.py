@@ -262,7 +262,8 @@ def test_what_is_refused(given: Request, state: State | None, members: list[Hold
             [
                 "main PostgreSQL CA 2 is made.",
                 "db1, db2 and ops1 trust it beside main PostgreSQL CA.",
-                "It does not sign yet: give /ca/ca.crt to all clients, then run rotate_certificates with -e scope=sign_ca.",
+                "It does not sign yet: give /ca/ca.crt to all clients, then run rotate_certificates with "
+                "-e scope=sign_ca.",
             ],
             id="a new CA",
         ),
@@ -273,7 +274,8 @@ def test_what_is_refused(given: Request, state: State | None, members: list[Hold
             [
                 "main PostgreSQL CA 2 is made already.",
                 "All members trust it beside main PostgreSQL CA.",
-                "It does not sign yet: give /ca/ca.crt to all clients, then run rotate_certificates with -e scope=sign_ca.",
+                "It does not sign yet: give /ca/ca.crt to all clients, then run rotate_certificates with "
+                "-e scope=sign_ca.",
             ],
             id="all trust it",
         ),

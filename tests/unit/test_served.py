@@ -110,7 +110,7 @@ def test_a_server_that_serves_the_former_one(folder: Path) -> None:
 def test_nobody_answers(folder: Path) -> None:
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
-    with pytest.raises(CommandError, match="^web: it shows no certificate, after 0 s$"):
+    with pytest.raises(CommandError, match=r"^web: it shows no certificate, after 0 s$"):
         prove(folder, port, 0)
 
 

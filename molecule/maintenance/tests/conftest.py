@@ -1,4 +1,4 @@
-"""What the tests of this scenario share: a client that writes all the time, and a look at the connections of standbys."""
+"""What the tests of this scenario share: a client that writes all the time, runs that are killed, runs foretold."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ CONFIRM = ("-e", "confirm=main")
 TRUST, SIGN, RETIRE = (("-e", f"scope={step}", *CONFIRM) for step in ("ca", "sign_ca", "retire_ca"))
 SHOWN = "openssl s_client -connect localhost:5432 -starttls postgres -nameopt RFC2253 < /dev/null 2> /dev/null"
 REFUSED = (
-    "Cluster main: refused, and nothing was changed.\\n- Another CA is made for main, and all members trust it beside the "
-    "present one. To go on, write -e confirm=main"
+    "Cluster main: refused, and nothing was changed.\\n- Another CA is made for main, and all members trust it beside "
+    "the present one. To go on, write -e confirm=main"
 )
 
 
