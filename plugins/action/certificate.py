@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _install_authority(self, given: Mapping[str, Any], authority: Mapping[str, Any]) -> dict[str, Any]:
         """Let the host trust what the controller's ca.crt holds, where there is one."""
         bundle = _certificates.bundle(authority["directory"])
-        if bundle is None:
+        if self._task.check_mode and authority["replaced"]:
+            bundle = None
+        elif bundle is None:
             return self._step(given, "install")
         return self._step(given, "install", {"ca": bundle}, {"ca": _described(authority)})
 
@@ -146,4 +149,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _described(authority: Mapping[str, Any]) -> str:
     # The same before and after a CA is made, so that check mode predicts it.
-    return f"{_certificates.authority_name(authority['cluster'])} of {authority['directory']}"
+    return f"{_certificates.authority_name(authority['cluster'])} of {os.path.normpath(authority['directory'])}"

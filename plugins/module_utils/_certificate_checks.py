@@ -63,7 +63,7 @@ def check_ca(directory: str, passphrase: str, now: float) -> list[str]:
 
     Where ca.crt lies alone nothing can be signed, and no passphrase is needed.
     """
-    certificate, key = Path(directory, _certificates.CERTIFICATE), Path(directory, _certificates.KEY)
+    certificate, key = Path(directory, _certificates.CERTIFICATE), _certificates.signing_key(directory)
     # The staged certificate is looked for first: another process may be putting it in place right now.
     staged = Path(directory, _certificates.STAGED).exists()
     if key.exists() and not staged and not certificate.exists():
@@ -90,7 +90,7 @@ def missing_signer(directory: str, trusted: Sequence[str], unobserved: Sequence[
         trusted: fingerprints of the CAs that members of the cluster trust already.
         unobserved: members of the cluster that may trust a CA that this run cannot see.
     """
-    certificate, key = Path(directory, _certificates.CERTIFICATE), Path(directory, _certificates.KEY)
+    certificate, key = Path(directory, _certificates.CERTIFICATE), _certificates.signing_key(directory)
     # The certificate is looked for first: another process may be making both right now, the key before it.
     has_certificate = certificate.exists()
     if key.exists():

@@ -104,8 +104,11 @@ def public_key_in(pem: str) -> str | None:
     return found.group() if found else None
 
 
-def openssl(*arguments: str, given: str = "") -> str | None:
-    """Run openssl with a text as its standard input and give its output; None where it fails or is not installed."""
+def openssl(*arguments: str, given: str = "", failing: bool = False) -> str | None:
+    """Run openssl with a text as its standard input and give its output; None where it fails or is not installed.
+
+    With `failing` the output counts that it gave before it failed.
+    """
     try:
         done = subprocess.run(
             ("openssl", *arguments),
@@ -119,7 +122,7 @@ def openssl(*arguments: str, given: str = "") -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout if failing or done.returncode == 0 else None
 
 
 def permissions(path: Path) -> str | None:

@@ -32,7 +32,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Anchor:
-    """The cluster's CA as the controller holds it: who signs, and every certificate that members trust."""
+    """The cluster's CA as the controller holds it: who signs, and every certificate that members trust, in order."""
 
     key_id: str
     fingerprints: tuple[str, ...]
@@ -139,13 +139,17 @@ def _signature(facts: Mapping[str, Any], anchor: Anchor | None) -> list[str]:
     if anchor is not None and facts["issuer_key_id"] != anchor.key_id:
         return [f"its issuer {facts['issuer']!r} is not the present CA"]
     # With another ca.crt than the controller's, installing that one comes first.
-    known = anchor is None or tuple(facts["ca_fingerprints"]) == anchor.fingerprints
+    known = anchor is None or _trusted(facts) == anchor.fingerprints
     return ["its CA did not sign it"] if known and not facts["ca_signed"] else []
 
 
 def _trust(facts: Mapping[str, Any], anchor: Anchor | None) -> list[str]:
-    differs = anchor is not None and tuple(facts["ca_fingerprints"]) != anchor.fingerprints
+    differs = anchor is not None and _trusted(facts) != anchor.fingerprints
     return [f"its {_certificate_facts.AUTHORITY} is another than the controller's"] if differs else []
+
+
+def _trusted(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(facts["ca_fingerprints"]))
 
 
 def _permissions(facts: Mapping[str, Any], policy: Policy) -> list[str]:

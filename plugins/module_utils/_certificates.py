@@ -23,6 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CERTIFICATE = "ca.crt"
 KEY = "ca.key"
+# Folder of the CA that will sign, see _authority.
+NEXT = "next"
 # A certificate that waits for its key to be in place; only an interrupted making leaves it.
 STAGED = "ca.crt.new"
 # Hosts whose clock is a little behind the controller's must accept what was just issued.
@@ -130,13 +132,39 @@ def anchor(directory: str) -> _certificate_reason.Anchor | None:
     if not certificates:
         raise CertificateError(f"{path} holds no certificate in PEM form")
     prints = _certificate_facts.fingerprints(pem.decode(errors="replace"))
-    return _certificate_reason.Anchor(key_id(certificates[0]), tuple(prints), valid_until(certificates[0]).timestamp())
+    return _certificate_reason.Anchor(
+        key_id(certificates[0]), tuple(sorted(prints)), valid_until(certificates[0]).timestamp()
+    )
 
 
 def bundle(directory: str) -> str | None:
     """Give the certificates that members trust; None where there is no CA yet."""
     path = Path(directory, CERTIFICATE)
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return _bundle(path.read_bytes()) if path.is_file() else None
+
+
+def signing_key(directory: str) -> Path:
+    """Give the file of the key that belongs to the first certificate of ca.crt.
+
+    Between two steps of a replacement (_authority) the CA signs already whose key is still where it was made.
+    """
+    folder = Path(directory)
+    coming = folder / NEXT
+    signs = _first(coming)
+    moves = coming.joinpath(KEY).exists() and signs is not None and signs == _first(folder)
+    return (coming if moves else folder) / KEY
+
+
+def _first(folder: Path) -> x509.Certificate | None:
+    # Whoever needs the content says what is wrong with it.
+    with contextlib.suppress(CertificateError, OSError, IndexError):
+        return parse(folder.joinpath(CERTIFICATE).read_bytes())[0]
+    return None
+
+
+def _bundle(pem: bytes) -> str:
+    """Write what members trust: by fingerprint, because which of them signs changes nothing for them."""
+    return "".join(pem_of(found) for found in sorted(parse(pem), key=lambda one: one.fingerprint(hashes.SHA256())))
 
 
 def provided(certificate: str, authority: str, read: Reader = read_file) -> _certificate_reason.Provided:
@@ -153,14 +181,14 @@ def load(directory: str, passphrase: str) -> Authority:
         CertificateError: a file is missing or broken, or the passphrase is wrong.
     """
     try:
-        trusted = Path(directory, CERTIFICATE).read_text(encoding="utf-8")
-        key = parse_key(Path(directory, KEY).read_bytes(), passphrase)
+        trusted = Path(directory, CERTIFICATE).read_bytes()
+        key = parse_key(signing_key(directory).read_bytes(), passphrase)
     except OSError as error:
         raise CertificateError(f"{error.filename}: {error.strerror}") from error
-    certificates = parse(trusted.encode())
+    certificates = parse(trusted)
     if not certificates or not same_key(certificates[0], key):
         raise CertificateError(f"{KEY} in {directory} does not belong to the first certificate of {CERTIFICATE}")
-    return Authority(certificates[0], key, trusted)
+    return Authority(certificates[0], key, _bundle(trusted))
 
 
 def ensure(directory: str, cluster: str, passphrase: str, lifetime_days: int, now: datetime.datetime) -> bool:
@@ -172,18 +200,18 @@ def ensure(directory: str, cluster: str, passphrase: str, lifetime_days: int, no
     if folder.joinpath(CERTIFICATE).exists():
         return False
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         if folder.joinpath(CERTIFICATE).exists():
             return False
         if not folder.joinpath(KEY).exists():
             key = ec.generate_private_key(ec.SECP256R1())
-            certificate = _self_signed(key, authority_name(cluster), lifetime_days, now)
-            _write(folder / STAGED, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-            _write(folder / KEY, _encrypted(key, passphrase), 0o600)
+            certificate = self_signed(key, authority_name(cluster), lifetime_days, now)
+            write(folder / STAGED, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+            write(folder / KEY, encrypted(key, passphrase), 0o600)
         elif not folder.joinpath(STAGED).exists():
             raise CertificateError(f"{folder / KEY} exists and {folder / CERTIFICATE} does not")
         folder.joinpath(STAGED).rename(folder / CERTIFICATE)
-        _sync(folder)
+        sync(folder)
     return True
 
 
@@ -246,9 +274,10 @@ def _requested_key(request: str) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     raise CertificateError("the host's key is weaker than RSA of 2048 bits or an elliptic curve of 256")
 
 
-def _self_signed(
+def self_signed(
     key: ec.EllipticCurvePrivateKey, name: str, lifetime_days: int, now: datetime.datetime
 ) -> x509.Certificate:
+    """Make the certificate of a CA."""
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -289,7 +318,8 @@ def _key_usage(*, signs_certificates: bool = False, encipherment: bool = False) 
     )
 
 
-def _encrypted(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
+def encrypted(key: ec.EllipticCurvePrivateKey, passphrase: str) -> bytes:
+    """Write a private key as PEM, encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -306,7 +336,7 @@ def _aware(certificate: x509.Certificate, name: str) -> datetime.datetime:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process; the kernel lets go of it when the process ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -316,7 +346,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def write(path: Path, content: bytes, mode: int) -> None:
     """Write a file whole or not at all; the caller holds the folder, so the name beside it is free."""
     beside = path.with_name(f".{path.name}.part")
     beside.unlink(missing_ok=True)
@@ -327,10 +357,11 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         stream.flush()
         os.fsync(descriptor)
     beside.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make what was made or renamed in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,6 +19,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     query_json,
     read_json,
     run,
+    run_as_owner,
 )
 
 SETTING = re.compile(r"^\s*([a-z_][\w.]*)\s*=?\s*'?(.*?)'?\s*$", re.IGNORECASE)
@@ -38,6 +39,8 @@ CONTROL_FIELDS = {
     "max_prepared_xacts setting": "max_prepared_transactions",
     "max_locks_per_xact setting": "max_locks_per_transaction",
 }
+PROC = Path("/proc")
+REPLACED = " (deleted)"  # proc_pid_exe(5)
 # What pg_ctlcluster reads before the server runs; in the folder of the configuration.
 READ_AT_START = ("environment", "pg_ctl.conf")
 TEXT_FIELDS = {"system_identifier", "state", "checkpoint_lsn", "minimum_recovery_lsn"}
@@ -127,10 +130,34 @@ def former(instance: Instance, answer: dict[str, Any] | None) -> dict[str, Any] 
 
 
 def files_for_restart(instance: Instance, started_at: float) -> dict[str, dict[str, str]]:
-    """Return the files that only a start of the service reads and that are newer than the server's (epoch seconds)."""
+    """Return what only a start of the service reads and what is newer than the server's: files, and its program.
+
+    Args:
+        instance: the instance.
+        started_at: when the server was started, epoch seconds.
+    """
     read = [*instance.drop_ins.glob("*.conf"), *(instance.configuration / name for name in READ_AT_START)]
     newer = [path for path in read if path.exists() and path.stat().st_mtime > started_at]
-    return {str(path): {"running": "as it was", "configured": "the new file"} for path in sorted(newer)}
+    own = program(instance)
+    # Only what has been touched since is worth a look at the process.
+    touched = own.exists() and own.stat().st_ctime > started_at
+    replaced = [own] if touched and is_replaced(instance) else []
+    return {str(path): {"running": "as it was", "configured": "the new file"} for path in sorted(newer) + replaced}
+
+
+def program(instance: Instance) -> Path:
+    """Where the server's program lies."""
+    return instance.binaries / "postgres"
+
+
+def is_replaced(instance: Instance) -> bool:
+    """Whether the server runs a program that is no longer there: a package has brought another one."""
+    pid = _first_line(instance.data_directory / "postmaster.pid")
+    try:
+        # Root may not look at it in a container that may not trace; the process's own user may.
+        return run_as_owner(["readlink", PROC / str(pid) / "exe"]).strip().endswith(REPLACED)
+    except CommandError:
+        return False  # it ended meanwhile
 
 
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:

@@ -19,6 +19,7 @@ SSL_REQUEST = 80877103
 # The words of a refusal may be in any language, and its code alone stands for other refusals as well (no such role, the
 # method ident). The place in the server's source is that where it has found that no rule of pg_hba.conf lets the client
 # in: of a client without TLS only such a refusal is about the missing encryption.
+AUTHENTICATED = 0
 NOT_AUTHORISED = "28000"
 NO_RULE = "ClientAuthentication"
 ALERT, FATAL, PROTOCOL_VERSION = 21, 2, 70  # RFC 8446, section 6
@@ -38,9 +39,18 @@ class Answer:
     words: str
 
 
+@dataclass(frozen=True)
+class Client:
+    """Who logs in: the role, and the files of its certificate and key."""
+
+    user: str
+    certificate: str
+    key: str
+
+
 def plaintext(address: str, port: int) -> Answer:
     """Ask for a session without TLS: the server has to say that no rule lets it in."""
-    body = struct.pack("!I", PROTOCOL_3) + b"user\0steadfast_probe\0database\0postgres\0\0"
+    body = struct.pack("!I", PROTOCOL_3) + _parameters(user="steadfast_probe", database="postgres")
     try:
         with socket.create_connection((address, port), LIMIT) as connection:
             connection.sendall(struct.pack("!I", len(body) + 4) + body)
@@ -83,6 +93,30 @@ def current_tls(address: str, port: int, name: str, ca_file: str) -> Answer:
                 return Answer(True, str(secured.version()))
     except OSError as error:
         return Answer(False, str(error))
+
+
+def login(address: str, port: int, name: str, ca_file: str, client: Client) -> Answer:
+    """Log in for replication as a standby does: with a certificate alone, to a server that proves who it is."""
+    body = struct.pack("!I", PROTOCOL_3) + _parameters(user=client.user, replication="true")
+    try:
+        context = _as_libpq(ca_file)
+        context.load_cert_chain(client.certificate, client.key)
+        with socket.create_connection((address, port), LIMIT) as connection:
+            if not _accepts_tls(connection):
+                return Answer(False, "it does not speak TLS")
+            with context.wrap_socket(connection, server_hostname=name) as secured:
+                secured.sendall(struct.pack("!I", len(body) + 4) + body)
+                kind, content = _message(secured)
+    except OSError as error:
+        return Answer(False, str(error))
+    if kind == b"R" and content == struct.pack("!I", AUTHENTICATED):
+        return Answer(True, f"logged in as {client.user}")
+    fields = _error_fields(content) if kind == b"E" else {}
+    return Answer(False, f"{fields.get('C')}: {fields.get('M')}" if fields else "it asks for more than the certificate")
+
+
+def _parameters(**given: str) -> bytes:
+    return b"".join(f"{name}\0{value}\0".encode() for name, value in given.items()) + b"\0"
 
 
 def _as_libpq(ca_file: str) -> ssl.SSLContext:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force, _parameters
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force, _parameters, _rotation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._authority import State
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
     ERROR,
     INFO,
@@ -50,7 +51,9 @@ MAY_WAIT = {"archive_late", "backup_late", "emergency_file", "suspended", "wal_d
 BACKUP_ADVICE = "The runbooks say what to look at and what to run: docs/runbooks."
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20
-CONNECTION_ADVICE = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+CONNECTION_ADVICE = (
+    "Plaintext and TLS 1.1 have to be refused by the server, verified TLS and the login of a standby have to succeed."
+)
 PROBE_ADVICE = {
     "write": "The server's log there says why.",
     "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
@@ -76,6 +79,7 @@ class Outcome:
         administrators: names of postgresql_administrators.
         failed: hosts that were observed when the run began, and failed since.
         probes: answers to probes: source, target, probe, passed, words.
+        authority: what the controller knows of the cluster's CA.
         now: epoch seconds.
         guards: what the role host would still do on each host that answered, by severity and text.
     """
@@ -92,6 +96,7 @@ class Outcome:
     administrators: Sequence[str] = ()
     failed: Sequence[str] = ()
     probes: Sequence[Json] = ()
+    authority: State | None = None
     now: float = 0.0
     guards: Mapping[str, Sequence[Json]] = field(default_factory=dict)
 
@@ -119,6 +124,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
         found += [
             Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone
         ]
+    found += [Finding(WARNING, "", *texts) for texts in _rotation.findings(outcome.authority, outcome.now)]
     order = {ERROR: 0, WARNING: 1, INFO: 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 

@@ -74,6 +74,12 @@ options:
         type: list
         elements: str
         default: []
+      replaced:
+        description:
+          - Whether the play changes what hosts trust before this task; in check mode nobody knows then what C(ca.crt)
+            will hold, only that it is something else.
+        type: bool
+        default: false
   provided:
     description:
       - The user's own files on the controller instead of O(authority). They may be encrypted by Ansible Vault.
@@ -229,6 +235,7 @@ def arguments() -> dict[str, Any]:
         "lifetime_days": {"type": "int", "default": 3650},
         "trusted": strings,
         "unobserved": strings,
+        "replaced": {"type": "bool", "default": False},
     }
     return {
         "directory": {"type": "str", "required": True},

@@ -33,6 +33,22 @@ options:
     description: File on the host with the CA that has to have signed the certificate.
     type: path
     required: true
+  client:
+    description: Who logs in at each server for replication besides, by a certificate alone; nobody when it is left out.
+    type: dict
+    suboptions:
+      user:
+        description: Name of the role.
+        type: str
+        required: true
+      certificate:
+        description: File on the host with the certificate.
+        type: path
+        required: true
+      key:
+        description: File on the host with its private key.
+        type: path
+        required: true
 attributes:
   check_mode:
     description: Changes nothing, so check mode is the same.
@@ -77,9 +93,18 @@ def main() -> None:
                 },
             },
             "ca_file": {"type": "path", "required": True},
+            "client": {
+                "type": "dict",
+                "options": {
+                    "user": {"type": "str", "required": True},
+                    "certificate": {"type": "path", "required": True},
+                    "key": {"type": "path", "required": True, "no_log": False},
+                },
+            },
         },
         supports_check_mode=True,
     )
+    client = _probe.Client(**module.params["client"]) if module.params["client"] else None
     probes = []
     for target in module.params["targets"]:
         address, port = target["address"], target["port"]
@@ -88,6 +113,8 @@ def main() -> None:
             "TLS 1.1": _probe.old_tls(address, port),
             "verified TLS": _probe.current_tls(address, port, target["name"], module.params["ca_file"]),
         }
+        if client:
+            answers["replication"] = _probe.login(address, port, target["name"], module.params["ca_file"], client)
         probes += [{"target": target["name"], "probe": name, **asdict(answer)} for name, answer in answers.items()]
     module.exit_json(changed=False, probes=probes)
 

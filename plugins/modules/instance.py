@@ -21,11 +21,14 @@ options:
       - C(accounts), C(slots) and C(synchronous) act on the primary.
       - C(write_probe) writes a WAL record on the primary that changes no row; C(await_replay) waits for one. Neither
         fails, because what went wrong is for the verification to judge, together with everything else.
+      - C(prove_program) fails unless the server runs the program that is installed. C(await_standbys) on the primary
+        waits until O(standbys) stream and have caught up, and fails when one does not. Neither does anything in check
+        mode.
     type: str
     required: true
     choices:
       [bootstrap, clone, adopt, start, reload, restart, take_back, watch, accounts, slots, synchronous, write_probe,
-        await_replay]
+        await_replay, prove_program, await_standbys]
   locale:
     description: For O(operation=bootstrap), the locale of the template databases.
     type: str
@@ -68,8 +71,13 @@ options:
   lsn:
     description: For O(operation=await_replay), the position in the WAL to wait for.
     type: str
+  standbys:
+    description: For O(operation=await_standbys), names of standbys in PostgreSQL.
+    type: list
+    elements: str
+    default: []
   limit:
-    description: Seconds to wait for the effect of start, reload, restart and of the replay of O(lsn).
+    description: Seconds to wait for the effect of start, reload, restart, of the replay of O(lsn) and for O(standbys).
     type: float
     default: 300
   administrators:
@@ -175,6 +183,10 @@ probes:
   returned: when O(operation=write_probe) or O(operation=await_replay)
   type: list
   elements: dict
+version:
+  description: What the server says its version is.
+  returned: when O(operation=prove_program)
+  type: str
 bytes:
   description: How much of the clone has arrived.
   returned: when O(operation=clone)
@@ -190,6 +202,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _instance_make,
     _instance_objects,
     _instance_probe,
+    _instance_prove,
     _instance_service,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -215,6 +228,7 @@ ARGUMENTS: dict[str, Any] = {
     "standby_needs": {"type": "dict", "default": {}},
     "wanted": {"type": "bool", "default": True},
     "lsn": {"type": "str"},
+    "standbys": {"type": "list", "elements": "str", "default": []},
     "limit": {"type": "float", "default": 300},
     "administrators": {
         "type": "list",
@@ -276,6 +290,18 @@ def await_replay(instance: Instance, given: Given, _check_mode: bool) -> Result:
     return {"changes": [], "probes": [{"probe": "replay", **asdict(answer)}]}
 
 
+def prove_program(instance: Instance, _given: Given, check_mode: bool) -> Result:
+    """See that the server runs what is installed."""
+    return {"changes": [], "version": "" if check_mode else _instance_prove.program(instance)}
+
+
+def await_standbys(instance: Instance, given: Given, check_mode: bool) -> Result:
+    """Wait for standbys on the primary."""
+    if not check_mode:
+        _instance_prove.standbys(instance, given["standbys"], given["limit"])
+    return {"changes": []}
+
+
 OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "bootstrap": lambda instance, given, check_mode: {
         "changes": _instance_make.bootstrap(instance, given["locale"], given["locale_provider"], check_mode)
@@ -312,6 +338,8 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "synchronous": synchronous,
     "write_probe": write_probe,
     "await_replay": await_replay,
+    "prove_program": prove_program,
+    "await_standbys": await_standbys,
 }
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -41,6 +42,13 @@ class Play:
         """This host's variables, without secrets."""
         found: Json = self.preflight["own"]
         return found
+
+    @property
+    def moment(self) -> str:
+        """One moment for what all members write down, in ISO 8601: of the latest observation."""
+        seen = [one for one in self.observations(OBSERVATION).values() if one]
+        latest = max(float(one["clock"]["now"]) for one in seen)
+        return datetime.fromtimestamp(latest, timezone.utc).isoformat(timespec="microseconds")
 
     @property
     def members(self) -> list[str]:

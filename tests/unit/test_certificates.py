@@ -233,7 +233,7 @@ def test_processes_at_once_make_one_ca(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_interrupted_making_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int) -> None:
-    write, written = _certificates._write, []
+    write, written = _certificates.write, []
 
     def killed(path: Path, content: bytes, mode: int) -> None:
         write(path, content, mode)
@@ -241,7 +241,7 @@ def test_interrupted_making_is_completed(tmp_path: Path, monkeypatch: pytest.Mon
         if len(written) == killed_after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_certificates, "_write", killed)
+    monkeypatch.setattr(_certificates, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         _ensure(str(tmp_path))
     assert _certificate_checks.check_ca(str(tmp_path), PASSPHRASE, NOW.timestamp()) == []

@@ -299,3 +299,77 @@ def test_a_real_listener_accepts_the_old_version(files: Path) -> None:
         answer = with_tls(files, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1)
     with server(answer) as port:
         assert _probe.old_tls(HOST, port) == Answer(False, "it accepts TLS 1.1")
+
+
+def for_peers(files: Path, *answers: bytes) -> Callable[[socket.socket], object]:
+    """Let in who shows a certificate of the CA, check the startup message and answer it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files / "ca.crt"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(files / "server.pem")
+    expected = b"\x00\x03\x00\x00user\0replicator\0replication\0true\0\0"
+
+    def answer(connection: socket.socket) -> None:
+        assert connection.recv(8, socket.MSG_WAITALL) == SSL_REQUEST
+        connection.sendall(b"S")
+        with context.wrap_socket(connection, server_side=True) as secured:
+            length = struct.unpack("!I", secured.recv(4))[0]
+            assert secured.recv(length - 4) == expected
+            for part in answers:
+                secured.sendall(part)
+
+    return answer
+
+
+def logged_in(files: Path, port: int, client: str = "server.pem", name: str = "db1") -> Answer:
+    pair = str(files / client)
+    return _probe.login(HOST, port, name, str(files / "ca.crt"), _probe.Client("replicator", pair, pair))
+
+
+AUTHENTICATED = message(b"R", struct.pack("!I", 0))
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([AUTHENTICATED], Answer(True, "logged in as replicator"), id="let in"),
+        pytest.param(
+            [AUTHENTICATED + message(b"S", b"x\0y\0")], Answer(True, "logged in as replicator"), id="and more"
+        ),
+        pytest.param(
+            [error("28000", "no pg_hba.conf entry for replication connection")],
+            Answer(False, "28000: no pg_hba.conf entry for replication connection"),
+            id="no rule",
+        ),
+        pytest.param(
+            [message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")],
+            Answer(False, "it asks for more than the certificate"),
+            id="a password",
+        ),
+        pytest.param([], Answer(False, "the server closed the connection"), id="closed"),
+    ],
+)
+def test_login(files: Path, answers: list[bytes], expected: Answer) -> None:
+    with server(for_peers(files, *answers)) as port:
+        assert logged_in(files, port) == expected
+
+
+def test_login_with_a_certificate_of_another_ca(files: Path) -> None:
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    other = make("db1", make_ca("another CA", begins=now - day, ends=now + day), begins=now - day, ends=now + day)
+    (files / "stranger.pem").write_bytes(other.pem + other.key_pem())
+    with server(for_peers(files, AUTHENTICATED)) as port:
+        answer = logged_in(files, port, "stranger.pem")
+    assert not answer.passed
+    assert "unknown ca" in answer.words
+
+
+def test_login_at_another_server(files: Path) -> None:
+    with server(for_peers(files, AUTHENTICATED)) as port:
+        answer = logged_in(files, port, name="db2")
+    assert not answer.passed
+    assert "Hostname mismatch" in answer.words
+
+
+def test_login_without_tls(files: Path) -> None:
+    with server(after_hello(b"N")) as port:
+        assert logged_in(files, port) == Answer(False, "it does not speak TLS")

@@ -287,7 +287,8 @@ PROBE = {"source": "ops1", "target": "db1", "probe": "plaintext", "words": "it g
 def test_probes() -> None:
     failed, passed = PROBE | {"passed": False}, PROBE | {"passed": True, "target": "db2"}
     other = failed | {"words": "no answer: timed out", "source": "db3"}
-    advice = "Plaintext and TLS 1.1 have to be refused by the server, verified TLS has to succeed."
+    advice = "Plaintext and TLS 1.1 have to be refused by the server, "
+    advice += "verified TLS and the login of a standby have to succeed."
     assert judged(healthy(), probes=[failed, passed, other, failed | {"source": "db2"}]) == [
         f"error db1: db1 fails the probe plaintext from ops1 and db2: it goes on without TLS. {advice}",
         f"error db1: db1 fails the probe plaintext from db3: no answer: timed out. {advice}",
