@@ -76,6 +76,7 @@ def _judged(play: _play.Play, decision: _play.Json) -> tuple[_verify.Outcome, _t
         },
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
         left=decision["left"],
+        refusals=decision["refusals"],
         shortages=_shortages(given),
         failed=[host for host in play.reached(_play.OBSERVATION) if host not in seen],
         administrators=play.cluster["administrators"],

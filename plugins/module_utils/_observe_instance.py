@@ -15,6 +15,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._observation 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
+    observe_json,
     owner_exists,
     query_json,
     read_json,
@@ -106,7 +107,7 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     if not owner_exists():
         return None, None
     try:
-        answer: dict[str, Any] = query_json(instance, _observe_sql.OBSERVE)
+        answer: dict[str, Any] = observe_json(instance, _observe_sql.OBSERVE)
     except CommandError as error:
         return None, str(error)
     if answer["in_recovery"]:
@@ -134,11 +135,14 @@ def files_for_restart(instance: Instance, started_at: float) -> dict[str, dict[s
 
 
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:
-    """Return the files that the server reads and that are newer than its last load of them."""
+    """Return the files that the server reads and that are newer than its last load of them, or gone since."""
     if answer is None:
         return []
     read = [*_files(instance.configuration), *_files(certificates)]
-    return sorted(str(path) for path in read if path.stat().st_mtime > answer["conf_loaded_at"])
+    newer = {str(path) for path in read if path.stat().st_mtime > answer["conf_loaded_at"]}
+    # What somebody removed stays in force until the server reads its files again.
+    places = {item["sourcefile"] for item in answer["settings"].values() if item.get("sourcefile")}
+    return sorted(newer | {place for place in places if not Path(place).exists()})
 
 
 def _files(folder: Path) -> Iterable[Path]:

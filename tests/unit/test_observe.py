@@ -197,7 +197,7 @@ def test_files_that_are_newer_than_their_load(
         (tmp_path / path).touch()
         os.utime(tmp_path / path, (LOADED, LOADED))
     os.utime(tmp_path / name, (LOADED + age, LOADED + age))
-    found = _observe_instance.stale(instance, {"conf_loaded_at": float(LOADED)}, tmp_path / "ssl")
+    found = _observe_instance.stale(instance, {"conf_loaded_at": float(LOADED), "settings": {}}, tmp_path / "ssl")
     assert found == ([str(tmp_path / name)] if stale else [])
 
 
@@ -207,7 +207,15 @@ def test_nothing_is_stale_without_a_server(instance: Instance, tmp_path: Path) -
 
 
 def test_nothing_is_stale_where_there_are_no_files(instance: Instance, tmp_path: Path) -> None:
-    assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0}, tmp_path / "ssl") == []
+    assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0, "settings": {}}, tmp_path / "ssl") == []
+
+
+def test_a_file_that_was_removed_is_still_in_force(instance: Instance, tmp_path: Path) -> None:
+    there, gone = tmp_path / "there.conf", tmp_path / "gone.conf"
+    there.touch()
+    settings = {"jit": {"sourcefile": str(gone)}, "work_mem": {"sourcefile": str(there)}, "port": {"sourcefile": None}}
+    answer = {"conf_loaded_at": float(LOADED), "settings": settings}
+    assert _observe_instance.stale(instance, answer, tmp_path / "ssl") == [str(gone)]
 
 
 # The server.
@@ -224,7 +232,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, An
     made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB}
     made |= {"archiver": {}, "pending": {}, "started_at": 10.5}
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
-    monkeypatch.setattr(_observe_instance, "query_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
+    monkeypatch.setattr(_observe_instance, "observe_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
     return made
 
 
@@ -321,13 +329,13 @@ def test_timeline_of_a_standby(
 def test_a_server_that_does_not_answer(
     answers: dict[str, Any], instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_observe_instance, "query_json", refuse)
+    monkeypatch.setattr(_observe_instance, "observe_json", refuse)
     assert _observe_instance.server(instance) == (None, "it is not there")
 
 
 def test_no_server_is_asked_before_its_package_is_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: False)
-    monkeypatch.setattr(_observe_instance, "query_json", lambda *given: pytest.fail("asked"))
+    monkeypatch.setattr(_observe_instance, "observe_json", lambda *given: pytest.fail("asked"))
     assert _observe_instance.server(instance) == (None, None)
 
 

@@ -359,3 +359,13 @@ def test_no_refusal_without_what_could_be_seen() -> None:
     assert decided.refusals == ()
     assert decided.unknown == ("db1", "db2", "db3", "ops1")
     assert outcome(decided.to_dict(), {})["findings"][:4] == [UNSEEN[name] for name in decided.unknown]
+
+
+def test_commits_that_wait_are_named_in_spite_of_a_refusal() -> None:
+    alone = primary("db3", synchronous='ANY 1 ("db2")')
+    overridden = standby(data={"auto_conf": {"work_mem": "1GB"}})
+    decision = decide(cluster(), observe(healthy(db1=alone, db2=None, db3=overridden)))
+    assert decision.refusals
+    assert (decision.primary, decision.acts) == ("db1", False)
+    assert (decision.synchronous.live, decision.synchronous.waits) == ('ANY 1 ("db2")', True)
+    assert any(finding.text.startswith("Commits wait on db1") for finding in decision.findings)
