@@ -67,6 +67,7 @@ SELECT json_build_object(
   'started_at', extract(epoch FROM pg_postmaster_start_time()),
   'conf_loaded_at', extract(epoch FROM pg_conf_load_time()),
   'in_recovery', in_recovery,
+  'data_directory', current_setting('data_directory'),
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'timeline', timeline,
   'segment_bytes', (SELECT bytes_per_wal_segment FROM pg_control_init()),

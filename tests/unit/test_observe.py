@@ -230,7 +230,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, An
     status = instance.data_directory / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
     made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB}
-    made |= {"archiver": {}, "pending": {}, "started_at": 10.5}
+    made |= {"archiver": {}, "pending": {}, "started_at": 10.5, "data_directory": str(instance.data_directory)}
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
     monkeypatch.setattr(_observe_instance, "observe_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
     return made
@@ -294,6 +294,44 @@ def test_libraries(instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path
     assert _observe_instance.libraries(instance) == expected
     monkeypatch.setattr(_observe_instance, "run", refuse)
     assert _observe_instance.libraries(instance) is None
+
+
+def test_a_server_of_another_directory_is_not_ours(answers: dict[str, Any], instance: Instance) -> None:
+    answers["data_directory"] = "/srv/other"
+    assert _observe_instance.server(instance) == (None, "the server on port 5432 runs from /srv/other")
+
+
+@pytest.mark.parametrize(
+    ("port", "answer", "expected"),
+    [
+        pytest.param(5432, CommandError("no answer"), None, id="it runs here and does not answer"),
+        pytest.param(None, CommandError("no answer"), None, id="none runs"),
+        pytest.param(5433, "", {"port": 5433, "wanted_port": 5432}, id="another port"),
+        pytest.param(
+            None, "/srv/other\n", {"port": 5432, "wanted_port": 5432, "directory": "/srv/other"}, id="another directory"
+        ),
+    ],
+)
+def test_a_server_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+    instance: Instance,
+    port: int | None,
+    answer: str | CommandError,
+    expected: dict[str, Any] | None,
+) -> None:
+    def query(asked: Instance, sql: str) -> str:
+        if isinstance(answer, CommandError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
+    monkeypatch.setattr(_observe_instance, "query", query)
+    instance.data_directory.mkdir(parents=True, exist_ok=True)
+    if port:
+        lines = [os.getpid(), instance.data_directory, 1_700_000_000, port, "/var/run/postgresql"]
+        (instance.data_directory / "postmaster.pid").write_text("\n".join(map(str, lines)))
+    found = _observe_instance.elsewhere(instance)
+    assert found == (expected and {"directory": str(instance.data_directory)} | expected)
 
 
 def test_a_first_timeline_has_no_history(answers: dict[str, Any], instance: Instance) -> None:
