@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import (
     AUTO_CONF,
+    Elsewhere,
     Observation,
     format_lsn,
 )
@@ -124,8 +125,8 @@ def _of_server_elsewhere(service: str, name: str, found: Elsewhere) -> str:
             "postgresql_port."
         )
     return (
-        f"{name}: its server runs on port {found.port}, and postgresql_port is {found.wanted_port}. Write {found.port}; "
-        f"or, to move it, run systemctl stop {service} on every database host, then site.yml."
+        f"{name}: its server runs on port {found.port}, and postgresql_port is {found.wanted_port}. Write "
+        f"{found.port}; or, to move it, run systemctl stop {service} on every database host, then site.yml."
     )
 
 
