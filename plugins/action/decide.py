@@ -43,6 +43,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             platforms=self._platforms(),
         )
         decision = _decision.decide(given)
+        # What a run is about to do and would be too late to read at its end.
+        if play.speaks(_play.OBSERVATION) and not options["despite_refusals"]:
+            for text in decision["announced"]:
+                DISPLAY.warning(text)
         if options["despite_refusals"] or not decision["refusals"]:
             return result | {"changed": False} | decision
         if play.speaks(_play.OBSERVATION):
