@@ -21,7 +21,11 @@ PLATFORMS = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "vars"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Return the decision, or fail with all refusals; there are no options."""
+    """Return the decision, or fail with all refusals.
+
+    With the option despite_refusals it is returned with them, for a playbook that they do not concern: one that looks,
+    or one that an operator needs while they stand. The decision then holds no action.
+    """
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -29,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Compute the decision of this host's cluster, seen from this host."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec({"despite_refusals": {"type": "bool", "default": False}})
         play = _play.Play(task_vars or {})
         given = _given.Given(
             host=play.host,
@@ -39,7 +44,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             confirm=str((task_vars or {}).get("confirm", "")),
         )
         decision = _decision.decide(given)
-        if not decision["refusals"]:
+        # What a run is about to do and would be too late to read at its end.
+        if play.speaks(_play.OBSERVATION) and not options["despite_refusals"]:
+            for text in decision["announced"]:
+                DISPLAY.warning(text)
+        if options["despite_refusals"] or not decision["refusals"]:
             return result | {"changed": False} | decision
         if play.speaks(_play.OBSERVATION):
             DISPLAY.display("\n" + "\n".join(_summary.topology(_outcome(given, decision), decision["members"])) + "\n")

@@ -88,6 +88,7 @@ def decide(given: Given) -> dict[str, Any]:
         "recorders": [member["name"] for member in members if RECORDERS & set(member["duties"])],
         "hosts": plain["hosts"],
         "slots": plain["slots"],
+        "announced": list(_announced(topology)),
         "left": [*plain["left"], *_addresses.left(addresses), *_host.left(host_inputs(given))],
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
@@ -99,6 +100,14 @@ def decide(given: Given) -> dict[str, Any]:
         "settings": settings,
         "self": _own(given, topology, settings),
     }
+
+
+def _announced(topology: _topology.Decision) -> Iterator[str]:
+    """Yield what an operator may want to stop before it is done."""
+    cloned = {name for name, host in topology.hosts.items() if host.action == CLONE}
+    for finding in topology.findings:
+        if finding.host in cloned:
+            yield f"{finding.text} {finding.advice}"
 
 
 def _of_adoptions(given: Given, topology: _topology.Decision) -> Iterator[str]:

@@ -137,6 +137,15 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A server that runs otherwise than the inventory says: on another port, or from another directory."""
+
+    port: int
+    wanted_port: int
+    directory: str
+
+
+@dataclass(frozen=True)
 class Observation:
     """What was seen on one host; a host that is no database host has no data, control, unit or server.
 
@@ -151,6 +160,7 @@ class Observation:
     control: Control | None = None
     unit: Unit = Unit()
     server: Server | None = None
+    elsewhere: Elsewhere | None = None
     record: Record | None = None
     journal_error: str = ""
 
@@ -167,6 +177,7 @@ class Observation:
             control=_control(_part(seen, "control")),
             unit=_unit(_part(seen, "unit")),
             server=_server(_part(seen, "server")),
+            elsewhere=Elsewhere(**seen["elsewhere"]) if seen.get("elsewhere") else None,
             record=_record(_part(seen, "journal")),
             journal_error=_part(seen, "journal").get("error") or "",
         )

@@ -15,7 +15,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._observation 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
+    observe_json,
     owner_exists,
+    query,
     query_json,
     read_json,
     run,
@@ -109,15 +111,52 @@ def server(instance: Instance) -> tuple[dict[str, Any] | None, str | None]:
     if not owner_exists():
         return None, None
     try:
-        answer: dict[str, Any] = query_json(instance, _observe_sql.OBSERVE)
+        answer: dict[str, Any] = observe_json(instance, _observe_sql.OBSERVE)
     except CommandError as error:
         return None, str(error)
+    if not _is_same(answer["data_directory"], instance):
+        # What belongs to it is not where the rest of this is read.
+        return None, f"the server on port {instance.port} runs from {answer['data_directory']}"
     if answer["in_recovery"]:
         answer["timeline"] = max(answer["timeline"], _written_timeline(instance, answer))
     answer["history"] = _history(instance, int(answer["timeline"]))
     answer["archiver"]["waiting"] = _waiting_for_archive(instance)
     answer["pending"] |= files_for_restart(instance, answer["started_at"])
     return answer, None
+
+
+def elsewhere(instance: Instance) -> dict[str, Any] | None:
+    """Return where a server runs that is not where the inventory says: on another port, or from another directory.
+
+    Called where no server of the instance answers.
+    """
+    running = _running_port(instance)
+    if running not in {None, instance.port}:
+        return {"port": running, "wanted_port": instance.port, "directory": str(instance.data_directory)}
+    try:
+        directory = query(instance, "SHOW data_directory").strip() if owner_exists() else None
+    except CommandError:
+        return None
+    if directory is None or _is_same(directory, instance):
+        return None
+    return {"port": instance.port, "wanted_port": instance.port, "directory": directory}
+
+
+def _is_same(directory: str, instance: Instance) -> bool:
+    return os.path.realpath(directory) == os.path.realpath(instance.data_directory)
+
+
+def _running_port(instance: Instance) -> int | None:
+    """Return the port of the server that runs from the data directory, as its lock file says.
+
+    Lines: https://www.postgresql.org/docs/16/storage-file-layout.html (postmaster.pid).
+    """
+    try:
+        lines = (instance.data_directory / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        os.kill(int(lines[0]), 0)
+        return int(lines[3])
+    except (OSError, ValueError, IndexError):
+        return None  # none runs
 
 
 def former(instance: Instance, answer: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -161,11 +200,14 @@ def is_replaced(instance: Instance) -> bool:
 
 
 def stale(instance: Instance, answer: dict[str, Any] | None, certificates: Path) -> list[str]:
-    """Return the files that the server reads and that are newer than its last load of them."""
+    """Return the files that the server reads and that are newer than its last load of them, or gone since."""
     if answer is None:
         return []
     read = [*_files(instance.configuration), *_files(certificates)]
-    return sorted(str(path) for path in read if path.stat().st_mtime > answer["conf_loaded_at"])
+    newer = {str(path) for path in read if path.stat().st_mtime > answer["conf_loaded_at"]}
+    # What somebody removed stays in force until the server reads its files again.
+    places = {item["sourcefile"] for item in answer["settings"].values() if item.get("sourcefile")}
+    return sorted(newer | {place for place in places if not Path(place).exists()})
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -67,6 +67,7 @@ SELECT json_build_object(
   'started_at', extract(epoch FROM pg_postmaster_start_time()),
   'conf_loaded_at', extract(epoch FROM pg_conf_load_time()),
   'in_recovery', in_recovery,
+  'data_directory', current_setting('data_directory'),
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'timeline', timeline,
   'segment_bytes', (SELECT bytes_per_wal_segment FROM pg_control_init()),
@@ -95,7 +96,8 @@ SELECT json_build_object(
   -- A reconnecting standby can show twice for a moment: the aggregate's last, the streaming one, stays.
   'replication', (SELECT coalesce(json_object_agg(application_name, json_build_object('state', state,
       'sync_state', sync_state, 'address', host(client_addr), 'tls', version,
-      'lag_bytes', CASE WHEN NOT in_recovery THEN pg_wal_lsn_diff(lsn, replay_lsn) END,
+      -- What replayed meanwhile is ahead of what was read first.
+      'lag_bytes', CASE WHEN NOT in_recovery THEN greatest(0, pg_wal_lsn_diff(lsn, replay_lsn)) END,
       'replay_lag_seconds', extract(epoch FROM replay_lag)) ORDER BY (state = 'streaming'), pid), '{}')
     FROM pg_stat_replication LEFT JOIN pg_stat_ssl USING (pid) WHERE application_name <> 'pg_basebackup'),
   'receiver', (SELECT json_build_object('status', status, 'sender_host', sender_host, 'slot', slot_name,

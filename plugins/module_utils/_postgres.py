@@ -24,7 +24,8 @@ STATE_DIRECTORY = _journal.FOLDER
 
 # No timeout ends a wait for a synchronous standby, so our own statements never start one. Messages that are compared
 # must not depend on the server's language.
-SESSION_OPTIONS = "-c synchronous_commit=local -c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C"
+READ_OPTIONS = "-c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C"
+SESSION_OPTIONS = f"-c synchronous_commit=local {READ_OPTIONS}"
 
 
 INSTANCE_ARGUMENTS: dict[str, Any] = {
@@ -147,7 +148,9 @@ def run_as_owner(command: Sequence[str | os.PathLike[str]], timeout: float | Non
     )
 
 
-def query(instance: Instance, sql: str, database: str = "postgres", timeout: float = 20) -> str:
+def query(
+    instance: Instance, sql: str, database: str = "postgres", timeout: float = 20, options: str = SESSION_OPTIONS
+) -> str:
     """Run SQL as the superuser over the local socket and return the unaligned output.
 
     The text goes by standard input, never on a command line, so it may hold a password's verifier.
@@ -162,7 +165,7 @@ def query(instance: Instance, sql: str, database: str = "postgres", timeout: flo
         "PGDATABASE": database,
         "PGAPPNAME": "steadfast",
         "PGCONNECT_TIMEOUT": "5",
-        "PGOPTIONS": SESSION_OPTIONS,
+        "PGOPTIONS": options,
     }
     return run_as_owner([program, "-XAtq", "-v", "ON_ERROR_STOP=1"], timeout, input=sql, env=environment)
 
@@ -170,6 +173,11 @@ def query(instance: Instance, sql: str, database: str = "postgres", timeout: flo
 def query_json(instance: Instance, sql: str, database: str = "postgres") -> Any:
     """Run one statement that returns one JSON value, and return that value."""
     return json.loads(query(instance, sql, database))
+
+
+def observe_json(instance: Instance, sql: str) -> Any:
+    """Run one statement that only reads, with nothing set that it looks at: what pg_settings shows is the server's."""
+    return json.loads(query(instance, sql, options=READ_OPTIONS))
 
 
 def wait_until(condition: Callable[[], bool], limit: float, what: str, interval: float = 0.05) -> None:

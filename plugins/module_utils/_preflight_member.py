@@ -21,6 +21,7 @@ Values = Mapping[str, Any]
 
 PASSWORD_LENGTH = 12  # characters at least
 PORTS = range(1024, 65536)
+DEFAULT_VERSION = "16"
 
 PORT = "postgresql_port"
 ADDRESS = "postgresql_address"
@@ -215,8 +216,10 @@ def _at_least_one(values: Values) -> Iterator[Mistake]:
 
 
 def _parameter_mistakes(values: Values, database_hosts: int) -> Iterator[Mistake]:
-    names = ("postgresql_server_parameters", "postgresql_version", "postgresql_server_preload_libraries")
+    names = ("postgresql_server_parameters", "postgresql_server_preload_libraries")
     if any(name not in values for name in names):
         return
-    parameters, version, preloaded = (values[name] for name in names)
+    parameters, preloaded = (values[name] for name in names)
+    # A version that is wrong hides no other mistake.
+    version = values.get("postgresql_version", DEFAULT_VERSION)
     yield from worded(_parameters.check(parameters, version, preloaded, database_hosts=database_hosts))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import (
     AUTO_CONF,
+    Elsewhere,
     Observation,
     format_lsn,
 )
@@ -29,6 +30,7 @@ def dangers_of_data(picture: Picture) -> list[str]:
     return [
         *_of_identifiers(picture),
         *_of_versions(picture),
+        *_of_servers_elsewhere(picture),
         *_of_misplaced_data(picture),
         *_of_auto_conf(picture),
         *_of_libc(picture),
@@ -110,12 +112,30 @@ def _of_versions(picture: Picture) -> list[str]:
     ]
 
 
+def _of_servers_elsewhere(picture: Picture) -> list[str]:
+    servers = {name: seen.elsewhere for name, seen in picture.hosts.items() if seen.elsewhere}
+    return [_of_server_elsewhere(picture.cluster.service, name, found) for name, found in servers.items()]
+
+
+def _of_server_elsewhere(service: str, name: str, found: Elsewhere) -> str:
+    if found.port == found.wanted_port:
+        return (
+            f"{name}: the server on port {found.port} runs from {found.directory}. Write that as "
+            "postgresql_server_data_directory, with the postgresql_cluster_name that it has; or write another "
+            "postgresql_port."
+        )
+    return (
+        f"{name}: its server runs on port {found.port}, and postgresql_port is {found.wanted_port}. Write "
+        f"{found.port}; or, to move it, run systemctl stop {service} on every database host, then site.yml."
+    )
+
+
 def _of_misplaced_data(picture: Picture) -> list[str]:
     return [
         f"{name}: {picture.cluster.service} runs, but {seen.data.directory} holds no cluster. "
         "Write the directory that it runs from as postgresql_server_data_directory; if that is gone, stop the service."
         for name, seen in picture.hosts.items()
-        if seen.is_active and seen.data.state != "cluster"
+        if seen.is_active and seen.data.state != "cluster" and not seen.elsewhere
     ]
 
 

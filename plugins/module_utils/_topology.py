@@ -48,6 +48,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys imp
     HostDecision,
     decide_host,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _refused(
     untouched = {
         name: HostDecision(host.role, NONE, "nothing is done: see the refusals") for name, host in hosts.items()
     }
-    return Decision(
+    plan = Decision(
         refusals=refusals,
         primary=choice.name,
         primary_reason=choice.reason,
@@ -127,6 +128,15 @@ def _refused(
         hosts=untouched,
         findings=tuple(_findings.of_unknown_members(picture)),
     )
+    return plan if choice.name is None else _with_set_as_it_is(plan, picture, choice.name)
+
+
+def _with_set_as_it_is(plan: Decision, picture: Picture, primary: str) -> Decision:
+    """Say what a refused cluster's commits do: they may wait meanwhile."""
+    seen = decide_synchronous(picture, primary, set())
+    names = tuple(sorted(StandbyNames.parse(seen.live).names))
+    live = Synchronous(seen.candidates, seen.live, seen.live, names, waits=seen.waits)
+    return replace(plan, synchronous=live, findings=(*plan.findings, *set_findings(picture, primary, live)))
 
 
 def _of_hosts(picture: Picture, choice: Choice, hosts: Mapping[str, HostDecision]) -> Decision:

@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _in_force, _parameters, _rotation
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _foreign_settings,
+    _in_force,
+    _parameters,
+    _rotation,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._authority import State
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
     ERROR,
@@ -37,7 +42,6 @@ OF_A_CONNECTION = {
     "lc_messages",
     "lock_timeout",
     "statement_timeout",
-    "synchronous_commit",
     "tcp_keepalives_count",
     "tcp_keepalives_idle",
     "tcp_keepalives_interval",
@@ -78,6 +82,7 @@ class Outcome:
         shortages: hosts whose memory is too small for their connections, with what would fit.
         administrators: names of postgresql_administrators.
         failed: hosts that were observed when the run began, and failed since.
+        refusals: why nothing was changed, where the playbook went on to look.
         probes: answers to probes: source, target, probe, passed, words.
         authority: what the controller knows of the cluster's CA.
         now: epoch seconds.
@@ -95,6 +100,7 @@ class Outcome:
     shortages: Mapping[str, str] = field(default_factory=dict)
     administrators: Sequence[str] = ()
     failed: Sequence[str] = ()
+    refusals: Sequence[str] = ()
     probes: Sequence[Json] = ()
     authority: State | None = None
     now: float = 0.0
@@ -112,7 +118,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
         outcome: what was seen.
         decision: what the topology makes of it; a converged cluster leaves it nothing to do.
     """
-    found = [*(_of_decision(outcome, finding) for finding in decision.findings), *_undone(decision)]
+    found = [*(_of_decision(outcome, finding) for finding in decision.findings), *_undone(outcome, decision)]
     for host in outcome.databases:
         found += _host(outcome, host)
     found += _unprotected(outcome)
@@ -151,6 +157,7 @@ def _host(outcome: Outcome, host: str) -> Iterator[Finding]:
     yield from _files(host, server, seen["stale"])
     yield from _service(host, seen["unit"])
     yield from _settings(outcome, host, server)
+    yield from _foreign_settings.findings(host, server)
     yield from _waiting(outcome, host, server)
     yield from _certificate(outcome, host, seen)
     if host != outcome.primary:
@@ -325,8 +332,8 @@ def _backups(outcome: Outcome) -> Iterator[Finding]:
             yield Finding(severity, host, f"{host}: {found['text']}.", BACKUP_ADVICE)
 
 
-def _undone(decision: Decision) -> Iterator[Finding]:
-    for text in decision.refusals:
+def _undone(outcome: Outcome, decision: Decision) -> Iterator[Finding]:
+    for text in dict.fromkeys([*outcome.refusals, *decision.refusals]):
         yield Finding(ERROR, "", text, "")
     for name, host in decision.hosts.items():
         if host.action != NONE:

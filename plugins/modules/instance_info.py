@@ -101,6 +101,9 @@ instance:
     server_error:
       description: Why the server did not answer.
       type: str
+    elsewhere:
+      description: C(port) and C(directory) of a server that runs otherwise than the options say.
+      type: dict
     former:
       description: C(rules) of C(pg_hba.conf) and C(clients) of a running cluster that is not the collection's own.
       type: dict
@@ -165,6 +168,7 @@ def observe_instance(instance: Instance, certificates: Path) -> dict[str, Any]:
         "unit": _observe_host.unit(instance),
         "server": answer,
         "server_error": error,
+        "elsewhere": None if answer else _observe_instance.elsewhere(instance),
         "former": _observe_instance.former(instance, answer),
         "replicas": _observe_instance.replicas(instance),
         "stale": _observe_instance.stale(instance, answer, certificates),

@@ -50,6 +50,7 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
         },
         held={host: plan["reason"] for host in seen if (plan := play.registered(host, PLAN)).get("reason")},
         left=decision["left"],
+        refusals=decision["refusals"],
         shortages=_shortages(given),
         failed=[host for host in play.reached(_play.OBSERVATION) if host not in seen],
         administrators=play.cluster["administrators"],

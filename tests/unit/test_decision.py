@@ -385,3 +385,13 @@ def test_what_will_wait_for_a_restart() -> None:
     assert more["pending"] == {}
     assert "max_connections" not in decide("db2")["self"]["pending_after_reload"]
     assert decide("db2", all_empty())["self"]["pending_after_reload"] == {}
+
+
+def test_a_clone_of_what_was_there_is_announced() -> None:
+    marker = {"system_identifier": situations.ID, "version": "16"}
+    text = (
+        f"db3 held the cluster {situations.ID}, but {situations.DIRECTORY} is absent: it is cloned again. "
+        "If a file system should be mounted there, stop the run and mount it first."
+    )
+    assert decide("db1", healthy(db3=empty(marker=marker)))["announced"] == [text]
+    assert decide("db1", healthy(db3=empty()))["announced"] == []

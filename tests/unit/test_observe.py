@@ -197,7 +197,7 @@ def test_files_that_are_newer_than_their_load(
         (tmp_path / path).touch()
         os.utime(tmp_path / path, (LOADED, LOADED))
     os.utime(tmp_path / name, (LOADED + age, LOADED + age))
-    found = _observe_instance.stale(instance, {"conf_loaded_at": float(LOADED)}, tmp_path / "ssl")
+    found = _observe_instance.stale(instance, {"conf_loaded_at": float(LOADED), "settings": {}}, tmp_path / "ssl")
     assert found == ([str(tmp_path / name)] if stale else [])
 
 
@@ -207,7 +207,15 @@ def test_nothing_is_stale_without_a_server(instance: Instance, tmp_path: Path) -
 
 
 def test_nothing_is_stale_where_there_are_no_files(instance: Instance, tmp_path: Path) -> None:
-    assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0}, tmp_path / "ssl") == []
+    assert _observe_instance.stale(instance, {"conf_loaded_at": 0.0, "settings": {}}, tmp_path / "ssl") == []
+
+
+def test_a_file_that_was_removed_is_still_in_force(instance: Instance, tmp_path: Path) -> None:
+    there, gone = tmp_path / "there.conf", tmp_path / "gone.conf"
+    there.touch()
+    settings = {"jit": {"sourcefile": str(gone)}, "work_mem": {"sourcefile": str(there)}, "port": {"sourcefile": None}}
+    answer = {"conf_loaded_at": float(LOADED), "settings": settings}
+    assert _observe_instance.stale(instance, answer, tmp_path / "ssl") == [str(gone)]
 
 
 # The server.
@@ -222,9 +230,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, instance: Instance) -> dict[str, An
     status = instance.data_directory / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
     made = {"timeline": 3, "in_recovery": False, "lsn": "0/5000000", "segment_bytes": 16 * MIB}
-    made |= {"archiver": {}, "pending": {}, "started_at": 10.5}
+    made |= {"archiver": {}, "pending": {}, "started_at": 10.5, "data_directory": str(instance.data_directory)}
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
-    monkeypatch.setattr(_observe_instance, "query_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
+    monkeypatch.setattr(_observe_instance, "observe_json", lambda instance, sql: made | {"archiver": {}, "sql": sql})
     return made
 
 
@@ -288,6 +296,44 @@ def test_libraries(instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path
     assert _observe_instance.libraries(instance) is None
 
 
+def test_a_server_of_another_directory_is_not_ours(answers: dict[str, Any], instance: Instance) -> None:
+    answers["data_directory"] = "/srv/other"
+    assert _observe_instance.server(instance) == (None, "the server on port 5432 runs from /srv/other")
+
+
+@pytest.mark.parametrize(
+    ("port", "answer", "expected"),
+    [
+        pytest.param(5432, CommandError("no answer"), None, id="it runs here and does not answer"),
+        pytest.param(None, CommandError("no answer"), None, id="none runs"),
+        pytest.param(5433, "", {"port": 5433, "wanted_port": 5432}, id="another port"),
+        pytest.param(
+            None, "/srv/other\n", {"port": 5432, "wanted_port": 5432, "directory": "/srv/other"}, id="another directory"
+        ),
+    ],
+)
+def test_a_server_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+    instance: Instance,
+    port: int | None,
+    answer: str | CommandError,
+    expected: dict[str, Any] | None,
+) -> None:
+    def query(asked: Instance, sql: str) -> str:
+        if isinstance(answer, CommandError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(_observe_instance, "owner_exists", lambda: True)
+    monkeypatch.setattr(_observe_instance, "query", query)
+    instance.data_directory.mkdir(parents=True, exist_ok=True)
+    if port:
+        lines = [os.getpid(), instance.data_directory, 1_700_000_000, port, "/var/run/postgresql"]
+        (instance.data_directory / "postmaster.pid").write_text("\n".join(map(str, lines)))
+    found = _observe_instance.elsewhere(instance)
+    assert found == (expected and {"directory": str(instance.data_directory)} | expected)
+
+
 def test_a_first_timeline_has_no_history(answers: dict[str, Any], instance: Instance) -> None:
     answers["timeline"] = 1
     found, _ = _observe_instance.server(instance)
@@ -321,13 +367,13 @@ def test_timeline_of_a_standby(
 def test_a_server_that_does_not_answer(
     answers: dict[str, Any], instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_observe_instance, "query_json", refuse)
+    monkeypatch.setattr(_observe_instance, "observe_json", refuse)
     assert _observe_instance.server(instance) == (None, "it is not there")
 
 
 def test_no_server_is_asked_before_its_package_is_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_instance, "owner_exists", lambda: False)
-    monkeypatch.setattr(_observe_instance, "query_json", lambda *given: pytest.fail("asked"))
+    monkeypatch.setattr(_observe_instance, "observe_json", lambda *given: pytest.fail("asked"))
     assert _observe_instance.server(instance) == (None, None)
 
 

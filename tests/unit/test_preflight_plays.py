@@ -52,13 +52,14 @@ def test_all_mistakes_in_one_list(checkout: Checkout) -> None:
         'all hosts: postgresql_server_restart: "maybe" is not true or false; write true or false',
         "cluster main: postgresql_initial_primary: db9 is no database host of the cluster; write one of db1, db2, db3",
         "db1, db2, db3: postgresql_server_hba_rules[0].method: md5 is broken; write scram-sha-256, cert or reject",
-        "db1, db2: postgresql_server_parameters.reserved_connections: superuser_reserved_connections 3 + "
+        "db1, db2, db3: postgresql_server_parameters.reserved_connections: superuser_reserved_connections 3 + "
         "reserved_connections 47 reserve 50 of max_connections 50, a reserve of connections that leaves none; "
         "write less than 50 for both together, or more max_connections",
-        "db1, db2: postgresql_server_parameters.shared_bufers: is no parameter of PostgreSQL 16; write shared_buffers",
-        'db1, db2: postgresql_server_parameters.wal_level: "full" is not one of its values; '
+        "db1, db2, db3: postgresql_server_parameters.shared_bufers: is no parameter of PostgreSQL 16; "
+        "write shared_buffers",
+        'db1, db2, db3: postgresql_server_parameters.wal_level: "full" is not one of its values; '
         "write one of minimal, replica, logical",
-        'db1, db2: postgresql_server_parameters.work_mem: "1gb" has the unknown unit gb; write 1GB',
+        'db1, db2, db3: postgresql_server_parameters.work_mem: "1gb" has the unknown unit gb; write 1GB',
         "db1, db3: postgresql_address: 192.0.2.1 is the address of several hosts; write each host's own",
         'db1: postgresql_server_wal_directory: "wal" is not absolute; write a path that begins with /',
         "db3: postgresql_region: is missing, and the cluster has 3 database hosts; "

@@ -359,3 +359,35 @@ def test_no_refusal_without_what_could_be_seen() -> None:
     assert decided.refusals == ()
     assert decided.unknown == ("db1", "db2", "db3", "ops1")
     assert outcome(decided.to_dict(), {})["findings"][:4] == [UNSEEN[name] for name in decided.unknown]
+
+
+def test_commits_that_wait_are_named_in_spite_of_a_refusal() -> None:
+    alone = primary("db3", synchronous='ANY 1 ("db2")')
+    overridden = standby(data={"auto_conf": {"work_mem": "1GB"}})
+    decision = decide(cluster(), observe(healthy(db1=alone, db2=None, db3=overridden)))
+    assert decision.refusals
+    assert (decision.primary, decision.acts) == ("db1", False)
+    assert (decision.synchronous.live, decision.synchronous.waits) == ('ANY 1 ("db2")', True)
+    assert any(finding.text.startswith("Commits wait on db1") for finding in decision.findings)
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "text"),
+    [
+        (
+            {"port": 5432, "wanted_port": 5433, "directory": DIRECTORY},
+            "db1: its server runs on port 5432, and postgresql_port is 5433. Write 5432; or, to move it, run "
+            "systemctl stop postgresql@16-main on every database host, then site.yml.",
+        ),
+        (
+            {"port": 5432, "wanted_port": 5432, "directory": "/srv/main"},
+            "db1: the server on port 5432 runs from /srv/main. Write that as postgresql_server_data_directory, with "
+            "the postgresql_cluster_name that it has; or write another postgresql_port.",
+        ),
+    ],
+)
+def test_a_server_that_runs_elsewhere(elsewhere: dict[str, Any], text: str) -> None:
+    hosts = {"db1": empty(elsewhere=elsewhere, unit={"active": "active"}), "db2": empty(), "db3": empty()}
+    decision = decide(cluster(), observe(hosts))
+    assert text in decision.refusals
+    assert not decision.acts

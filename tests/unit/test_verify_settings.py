@@ -34,7 +34,7 @@ RESTART = "Run site with -e postgresql_server_restart=true when it suits."
         ("shared_buffers", setting("262144", unit="8kB"), "'2GB'"),
         ("jit", setting("on"), "yes"),
         ("log_line_prefix", setting("it's %m"), "'it''s %m'"),
-        ("max_slot_wal_keep_size", setting("-1", unit="MB"), "-1"),
+        ("temp_file_limit", setting("-1", unit="kB"), "-1"),
         ("autovacuum_vacuum_cost_delay", setting("0.5", unit="ms"), "500us"),
         # What the connection that asks has differently.
         ("tcp_keepalives_idle", setting("0", unit="s"), "10s"),
@@ -117,6 +117,45 @@ def test_why_a_setting_waits() -> None:
 )
 def test_with_unit(value: str, unit: str | None, text: str) -> None:
     assert _in_force.with_unit({"value": value, "unit": unit}) == text
+
+
+STRAY = "/etc/postgresql/16/main/conf.d/99-local.conf"
+
+
+@pytest.mark.parametrize(
+    ("settings", "findings"),
+    [
+        pytest.param({"fsync": setting("on"), "synchronous_commit": setting("remote_apply")}, [], id="as promised"),
+        pytest.param(
+            {"fsync": setting("off")},
+            [
+                "error db2: db2 runs with fsync off, which loses the cluster when the host crashes. "
+                f"Remove it from {PLACE}."
+            ],
+            id="a promise is broken",
+        ),
+        pytest.param(
+            {"synchronous_commit": setting("off", source="command line", sourcefile=None)},
+            [
+                "error db2: db2 runs with synchronous_commit off, which breaks the promise that an acknowledged "
+                "commit is on a second host. Remove it from command line."
+            ],
+            id="not by a file",
+        ),
+        pytest.param(
+            {"work_mem": setting("64", unit="kB", sourcefile=STRAY), "jit": setting("off", sourcefile=STRAY)},
+            [
+                f"error db2: db2 runs with jit, work_mem by {STRAY}, which is no file of the collection. "
+                "Write what is wanted in postgresql_server_parameters, remove it there, then run site."
+            ],
+            id="a file of somebody else",
+        ),
+    ],
+)
+def test_what_the_inventory_knows_nothing_of(settings: dict[str, Any], findings: list[str]) -> None:
+    given = whole.given("db1")
+    whole.seen(given, "db2")["server"]["settings"] |= settings
+    assert verified(given) == findings
 
 
 FILE = "/etc/postgresql/16/main/environment"

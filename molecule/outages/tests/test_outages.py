@@ -24,11 +24,15 @@ def streaming(lab: Lab, primary: str) -> set[str]:
 
 
 def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: Lab) -> None:
+    # What the collection refuses keeps nobody from seeing why commits wait, or from freeing them.
+    lab.sql("db3", "ALTER SYSTEM SET work_mem = $$8MB$$")
     lab.stop("db2")
     assert insert(lab, "db1", 3) == 124
+    assert "refused, and nothing was changed" in lab.playbook("site.yml", expect=UNREACHABLE).output
 
     check = lab.playbook("playbooks/check_cluster.yml", expect=UNREACHABLE)
     assert "Commits wait on db1: too few of its synchronous set (db2) stream." in check.output
+    assert "postgresql.auto.conf sets work_mem" in check.output
 
     refused = lab.playbook("playbooks/relax_synchronous.yml", expect=UNREACHABLE)
     assert "write -e confirm=main" in refused.output
@@ -40,6 +44,7 @@ def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: L
     for host in ("db1", "db3", "ops1"):
         assert '"operation": "relax_synchronous"' in lab.shell(host, "tail -1 /var/lib/steadfast/main/journal.jsonl")
 
+    lab.sql("db3", "ALTER SYSTEM RESET work_mem")
     degraded = lab.playbook("site.yml", expect=UNREACHABLE)
     assert "runs degraded" in degraded.output
     assert degraded.changed["db1"] == 0

@@ -69,6 +69,21 @@ def as_before(lab: Lab) -> Iterator[None]:
         reload(lab, host)
 
 
+def test_what_somebody_put_beside_our_files_is_named_until_it_is_gone(lab: Lab) -> None:
+    lab.shell("db1", f'printf "synchronous_commit = off\\nwork_mem = 8MB\\n" > {BY_HAND}')
+    reload(lab, "db1")
+    found = lab.playbook("playbooks/check_cluster.yml", expect=2)
+    assert "db1 runs with synchronous_commit off, which breaks the promise" in found.output
+    assert (
+        f"db1 runs with synchronous_commit, work_mem by {BY_HAND}, which is no file of the collection." in found.output
+    )
+    lab.shell("db1", f"rm {BY_HAND}")
+    found = lab.playbook("playbooks/check_cluster.yml", expect=2)
+    assert "db1 runs with synchronous_commit off, which breaks the promise" in found.output
+    assert lab.playbook("site.yml").changed["db1"] == 1
+    lab.playbook("playbooks/check_cluster.yml")
+
+
 def test_every_host_tries_every_server_and_nothing_is_touched(lab: Lab) -> None:
     before = state(lab)
     run = check(lab)
