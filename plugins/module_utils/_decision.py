@@ -40,6 +40,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys imp
     BOOTSTRAP,
     CLONE,
     NONE,
+    PRIMARY,
     START,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
@@ -263,8 +264,17 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "set_is_stale": _set_is_stale(seen, action),
         "is_recorder": bool(RECORDERS & set(member["duties"])),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
+        "former_slots": _former_slots(given, action, decided.role if decided else "none"),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
     }
+
+
+def _former_slots(given: Given, action: str, role: str) -> list[str]:
+    """Return the members' slots that a stopped server kept as a primary; on a standby they would keep WAL for nobody."""
+    if action not in {START, ADOPT} or role == PRIMARY or given.seen.get("server"):
+        return []
+    members = {member["member_name"] for member in given.members if DATABASE in member["duties"]}
+    return [name for name in given.seen.get("data", {}).get("slots", []) if name in members]
 
 
 def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Json]) -> dict[str, dict[str, str]]:

@@ -74,9 +74,12 @@ def accounts(
     return changes
 
 
-def slots(instance: Instance, create: Iterable[str], drop: Iterable[str], check_mode: bool) -> Changes:
-    """Create and drop physical replication slots; a slot that is there or gone already is no change."""
-    present = set(query_json(instance, SLOTS)) if _answers(instance, check_mode) else set()
+def slots(instance: Instance, create: Sequence[str], drop: Sequence[str], check_mode: bool) -> Changes:
+    """Create and drop physical replication slots; a slot that is there or gone already is no change.
+
+    Of a server that this run would start, check mode knows what was seen on the disk: those to drop are there.
+    """
+    present = set(query_json(instance, SLOTS)) if _answers(instance, check_mode) else set(drop)
     leaving = sorted(set(drop) & present)
     entering = sorted(set(create) - (present - set(leaving)))
     statements = [f"SELECT pg_drop_replication_slot({quoted(name)})" for name in leaving]

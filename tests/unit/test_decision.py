@@ -395,3 +395,21 @@ def test_a_clone_of_what_was_there_is_announced() -> None:
     )
     assert decide("db1", healthy(db3=empty(marker=marker)))["announced"] == [text]
     assert decide("db1", healthy(db3=empty()))["announced"] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "slots"),
+    [
+        pytest.param(
+            "db2",
+            healthy(db2=stopped_standby(data={"slots": ["db1", "db3", "other"]})),
+            ["db1", "db3"],
+            id="it was one",
+        ),
+        pytest.param("db2", healthy(db2=stopped_standby()), [], id="it was none"),
+        pytest.param("db2", healthy(), [], id="it runs"),
+        pytest.param("db1", healthy(db1=stopped(data={"slots": ["db2"]})), [], id="it stays one"),
+    ],
+)
+def test_slots_of_a_former_primary(host: str, hosts: dict[str, Any], slots: list[str]) -> None:
+    assert decide(host, hosts)["self"]["former_slots"] == slots
