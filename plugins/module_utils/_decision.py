@@ -270,7 +270,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
 
 
 def _former_slots(given: Given, action: str, role: str) -> list[str]:
-    """Return the members' slots that a stopped server kept as a primary; on a standby they would keep WAL for nobody."""
+    """Return the members' slots that a stopped server kept as a primary, which would keep WAL for nobody."""
     if action not in {START, ADOPT} or role == PRIMARY or given.seen.get("server"):
         return []
     members = {member["member_name"] for member in given.members if DATABASE in member["duties"]}
