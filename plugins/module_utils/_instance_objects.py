@@ -69,8 +69,9 @@ def accounts(
         statements += sql
         changes += made
     if statements and not check_mode:
-        # The log of statements would hold the verifiers.
-        query(instance, "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;")
+        # The log of statements would hold the verifiers, and so would an error that repeats its statement.
+        transaction = "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
+        query(instance, f"\\set VERBOSITY terse\n{transaction}")
     return changes
 
 
