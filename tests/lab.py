@@ -48,10 +48,18 @@ class Lab:
         command = ["ansible-playbook", "-i", str(self.inventory), str(ROOT / name), *arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        # As a terminal shows it: warnings between the tasks.
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900
+            command,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+            timeout=900,
         )
-        run = Run(done.returncode, done.stdout + done.stderr)
+        run = Run(done.returncode, done.stdout)
         if expect is not None:
             assert run.status == expect, run.output
         return run

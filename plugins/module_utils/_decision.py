@@ -44,6 +44,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys imp
     BOOTSTRAP,
     CLONE,
     NONE,
+    PRIMARY,
     START,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
@@ -239,13 +240,22 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "candidates": _candidates_beside(given),
         "watch_wanted": given.cluster["durability"] == PREFERRED,
         "watch_running": unit.get("watch", {}).get("active") == "active",
-        "set_is_stale": _set_is_stale(seen, action),
+        "stale_set": _stale_set(seen, action),
         "is_recorder": bool(RECORDERS & set(member["duties"])),
         "drop_slots": list(topology.slots.drop.get(given.host, ())),
+        "former_slots": _former_slots(given, action, decided.role if decided else "none"),
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
         "backup": _backup_plan.of_host(given.backups),
         "host": _host.decide(host_inputs(given)),
     }
+
+
+def _former_slots(given: Given, action: str, role: str) -> list[str]:
+    """Return the members' slots that a stopped server kept as a primary, which would keep WAL for nobody."""
+    if action not in {START, ADOPT} or role == PRIMARY or given.seen.get("server"):
+        return []
+    members = {member["member_name"] for member in given.members if DATABASE in member["duties"]}
+    return [name for name in given.seen.get("data", {}).get("slots", []) if name in members]
 
 
 def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Json]) -> dict[str, dict[str, str]]:
@@ -319,13 +329,13 @@ def _entry(given: Given, topology: _topology.Decision) -> dict[str, Any]:
     }
 
 
-def _set_is_stale(seen: Json, action: str) -> bool:
-    """Say whether a standby keeps the set of the primary that it once was: promoted, commits would wait for that."""
+def _stale_set(seen: Json, action: str) -> str:
+    """Return the set that a standby keeps of the primary that it once was: promoted, commits would wait for that."""
     server, data = seen.get("server"), seen.get("data", {})
     if server:
-        return bool(server["in_recovery"] and server["settings"][SYNCHRONOUS_SET]["value"])
+        return server["settings"][SYNCHRONOUS_SET]["value"] if server["in_recovery"] else ""
     becomes_standby = action == CLONE or (action in {START, ADOPT} and data.get("standby_signal"))
-    return bool(becomes_standby and data.get("synchronous_set"))
+    return str(data.get("synchronous_set") or "") if becomes_standby else ""
 
 
 def _database_bytes(given: Given, primary: str | None) -> int:

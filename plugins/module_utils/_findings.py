@@ -104,7 +104,7 @@ def _unknown_primary(picture: Picture, reason: str) -> Finding:
         "",
         text,
         "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
-        "dead, run the playbook fail_over.",
+        "dead, promote a standby (docs/runbooks/move_primary.md).",
     )
 
 
@@ -195,7 +195,8 @@ def lost_slot(standby: str, primary: str) -> Finding:
         ERROR,
         standby,
         f"The slot of {standby} on {primary} is lost: WAL that {standby} lacks is gone there.",
-        f"It catches up from the archive, and the slot is made again then; else run rejoin_standby for {standby}.",
+        "It catches up from the archive, and the slot is made again then; else clone it again "
+        "(docs/runbooks/clone_again.md).",
     )
 
 
@@ -270,7 +271,7 @@ def _fenced(picture: Picture, name: str) -> Finding:
         WARNING,
         name,
         f"{name} is fenced: its service is masked, so it is not started.",
-        f"When it may return, run the playbook rejoin_standby, or systemctl unmask {picture.cluster.service} there.",
+        f"When it may return, run systemctl unmask {picture.cluster.service} there, then site.yml.",
     )
 
 
@@ -279,7 +280,8 @@ def _unreadable(picture: Picture, name: str) -> Finding:
         ERROR,
         name,
         f"{name}: the control data in {picture.hosts[name].data.directory} cannot be read; it is not started.",
-        f"Install the package postgresql-{picture.cluster.version} there, or run rejoin_standby for {name}.",
+        f"Install the package postgresql-{picture.cluster.version} there, or clone it again "
+        "(docs/runbooks/clone_again.md).",
     )
 
 
@@ -290,7 +292,8 @@ def _without_signal(picture: Picture, name: str) -> Finding:
         ERROR,
         name,
         f'{name} stopped in the state "{state}" and has no standby.signal: it would start as a primary.',
-        f"Make the empty file {seen.data.directory}/standby.signal (owner postgres), or run rejoin_standby for {name}.",
+        f"Make the empty file {seen.data.directory}/standby.signal (owner postgres), or clone it again "
+        "(docs/runbooks/clone_again.md).",
     )
 
 
@@ -299,7 +302,7 @@ def _old_primary(picture: Picture, name: str, primary: str) -> Finding:
         ERROR,
         name,
         f"{name} was a primary ({position(picture.hosts[name])}) and is stopped; beside {primary} it is not started.",
-        f"Run the playbook rejoin_standby for {name}.",
+        "Clone it again (docs/runbooks/clone_again.md).",
     )
 
 

@@ -80,14 +80,18 @@ def accounts(
         statements += sql
         changes += made
     if statements and not check_mode:
-        # The log of statements would hold the verifiers.
-        query(instance, "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;")
+        # The log of statements would hold the verifiers, and so would an error that repeats its statement.
+        transaction = "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
+        query(instance, f"\\set VERBOSITY terse\n{transaction}")
     return changes
 
 
-def slots(instance: Instance, create: Iterable[str], drop: Iterable[str], check_mode: bool) -> Changes:
-    """Create and drop physical replication slots; a slot that is there or gone already is no change."""
-    present = set(query_json(instance, SLOTS)) if _answers(instance, check_mode) else set()
+def slots(instance: Instance, create: Sequence[str], drop: Sequence[str], check_mode: bool) -> Changes:
+    """Create and drop physical replication slots; a slot that is there or gone already is no change.
+
+    Of a server that this run would start, check mode knows what was seen on the disk: those to drop are there.
+    """
+    present = set(query_json(instance, SLOTS)) if _answers(instance, check_mode) else set(drop)
     leaving = sorted(set(drop) & present)
     entering = sorted(set(create) - (present - set(leaving)))
     statements = [f"SELECT pg_drop_replication_slot({quoted(name)})" for name in leaving]

@@ -59,6 +59,7 @@ def data(instance: Instance) -> dict[str, Any]:
         "incomplete": beside(instance).exists(),
         "standby_signal": (directory / "standby.signal").exists(),
         "auto_conf": _settings(directory / "postgresql.auto.conf"),
+        "slots": sorted(path.name for path in (directory / "pg_replslot").glob("*")),
         # What is in force says the server; of one that does not run, its file says what will be.
         "synchronous_set": _settings(instance.synchronous_file).get(SYNCHRONOUS_SET, ""),
     }

@@ -56,7 +56,8 @@ def _refused(*refusals: str) -> Choice:
 def _two_primaries(picture: Picture, names: list[str]) -> str:
     return (
         f"{len(names)} hosts run as primary: {_described(picture, names)}. Decide whose writes are kept; on "
-        f"every other one run systemctl mask --now {picture.cluster.service}, then the playbook rejoin_standby for it."
+        f"every other one run systemctl mask --now {picture.cluster.service}, then clone it again "
+        "(docs/runbooks/clone_again.md)."
     )
 
 
@@ -111,14 +112,14 @@ def _traces_of_a_cluster(picture: Picture, name: str, first: str) -> list[str]:
         return []
     return [
         f"{name}: {picture.cluster.marker} says that the host holds the cluster {seen.marker}, but "
-        f"{seen.data.directory} is {seen.data.state}. Mount its file system; if that data is given up, remove the "
-        "marker by hand."
+        f"{seen.data.directory} is {seen.data.state}. Mount its file system, or write the version and the directory "
+        "that it has; if that data is given up, remove the marker by hand."
     ]
 
 
 def _of_a_stopped_cluster(picture: Picture) -> Choice:
     cluster = picture.cluster
-    unreadable = [name for name, seen in picture.holders.items() if not seen.system_identifier]
+    unreadable = [name for name, seen in picture.holders.items() if not seen.system_identifier and not seen.elsewhere]
     if unreadable:
         return _refused(
             f"No host runs as the primary, and the control data on {listed(unreadable)} cannot be read, so nothing is "
@@ -128,7 +129,7 @@ def _of_a_stopped_cluster(picture: Picture) -> Choice:
     if not stopped:
         return _refused(
             f"No host is the primary, though data exists: {_described(picture, list(picture.holders))}. site.yml "
-            "never promotes: run the playbook fail_over, which chooses the standby that lacks nothing."
+            "never promotes: promote the standby that lacks nothing (docs/runbooks/move_primary.md)."
         )
     if len(stopped) > 1:
         return _refused(
@@ -143,13 +144,15 @@ def _of_a_lone_stopped_primary(picture: Picture, name: str) -> Choice:
     if stopped.is_fenced:
         return _refused(
             f"{name} was the primary ({position(stopped)}) and its service is masked (fenced), so it is not started. "
-            f"Run the playbook fail_over; or, if it is to go on, systemctl unmask {picture.cluster.service} there."
+            "Promote a standby (docs/runbooks/move_primary.md); or, if it is to go on, run systemctl unmask "
+            f"{picture.cluster.service} there."
         )
     ahead = [other for other, seen in picture.holders.items() if other != name and is_ahead(seen, stopped)]
     if ahead:
         return _refused(
             f"{name} was the primary when it stopped ({position(stopped)}), but {_described(picture, ahead)} may have "
-            f"more. It is not started: run the playbook fail_over, then rejoin_standby for {name}."
+            "more. It is not started: promote the one that has most (docs/runbooks/move_primary.md), then clone "
+            f"{name} again."
         )
     return Choice(name, f"{name} is stopped, and no other host was the primary since", STOPPED)
 

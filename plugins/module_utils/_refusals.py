@@ -113,19 +113,22 @@ def _of_versions(picture: Picture) -> list[str]:
 
 
 def _of_servers_elsewhere(picture: Picture) -> list[str]:
-    servers = {name: seen.elsewhere for name, seen in picture.hosts.items() if seen.elsewhere}
-    return [_of_server_elsewhere(picture.cluster.service, name, found) for name, found in servers.items()]
+    hosts: dict[Elsewhere, list[str]] = {}
+    for name, seen in picture.hosts.items():
+        if seen.elsewhere:
+            hosts.setdefault(seen.elsewhere, []).append(name)
+    return [_of_server_elsewhere(picture.cluster.service, listed(names), found) for found, names in hosts.items()]
 
 
-def _of_server_elsewhere(service: str, name: str, found: Elsewhere) -> str:
+def _of_server_elsewhere(service: str, names: str, found: Elsewhere) -> str:
     if found.port == found.wanted_port:
         return (
-            f"{name}: the server on port {found.port} runs from {found.directory}. Write that as "
+            f"On {names} the server on port {found.port} runs from {found.directory}. Write that as "
             "postgresql_server_data_directory, with the postgresql_cluster_name that it has; or write another "
             "postgresql_port."
         )
     return (
-        f"{name}: its server runs on port {found.port}, and postgresql_port is {found.wanted_port}. Write "
+        f"On {names} the server runs on port {found.port}, and postgresql_port is {found.wanted_port}. Write "
         f"{found.port}; or, to move it, run systemctl stop {service} on every database host, then site.yml."
     )
 
@@ -188,7 +191,7 @@ def _collation(picture: Picture) -> tuple[str, str]:
 def _of_second_primaries(picture: Picture, others: Mapping[str, Observation], primary: str) -> list[str]:
     return [
         f"{name} is starting and would be a second primary beside {primary}. Run systemctl mask --now "
-        f"{picture.cluster.service} on {name}, then the playbook rejoin_standby for it."
+        f"{picture.cluster.service} on {name}, then clone it again (docs/runbooks/clone_again.md)."
         for name, seen in others.items()
         if seen.is_starting and not seen.is_stopped_standby
     ]
@@ -203,13 +206,14 @@ def _of_histories(others: Mapping[str, Observation], primary: str, leader: Obser
     }
     refusals = [
         f"{name} is on a later timeline than the primary: {position(seen)}; {primary} is on {position(leader)}. If "
-        f"{primary} is an old primary that came back, stop and mask it and run the playbook fail_over; otherwise run "
-        f"rejoin_standby for {name}, which gives up what only {name} has."
+        f"{primary} is an old primary that came back, stop and mask it and promote {name} "
+        f"(docs/runbooks/move_primary.md); otherwise clone {name} again (docs/runbooks/clone_again.md), which gives up "
+        f"what only {name} has."
         for name, seen in later.items()
     ]
     return refusals + [
         f"{name} has diverged from the primary: {position(seen)}; {primary} is on {position(leader)}"
-        f"{_fork(seen, leader)}. It is not wiped: run the playbook rejoin_standby for {name}."
+        f"{_fork(seen, leader)}. It is not wiped: clone it again (docs/runbooks/clone_again.md)."
         for name, seen in diverged.items()
     ]
 

@@ -280,7 +280,9 @@ def _standby(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:
         yield Finding(ERROR, host, f"{host} streams from {outcome.primary} without TLS.", "Run site.")
     if server["timeline"] != primary["timeline"]:
         text = f"{host} is on timeline {server['timeline']}, and {outcome.primary} on {primary['timeline']}."
-        yield Finding(ERROR, host, text, f"If it does not follow within a minute, run rejoin_standby for {host}.")
+        yield Finding(
+            ERROR, host, text, "If it does not follow within a minute, clone it again (docs/runbooks/clone_again.md)."
+        )
     if int(stream["lag_bytes"] or 0) > LAG_WARNING_BYTES:
         text = f"{host} is {int(stream['lag_bytes']) >> 20} MiB behind {outcome.primary}."
         yield Finding(WARNING, host, text, "Look at its load and at the network between them.")

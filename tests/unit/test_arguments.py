@@ -122,10 +122,11 @@ def test_arguments(spec: dict[str, Any], value: Any, clean: Any, expected: list[
         ("postgresql_prot", "write postgresql_port"),
         ("postgresql_regoin", "write postgresql_region"),
         ("postgresql_memory", "write postgresql_server_memory"),
+        ("postgresql_server_port", "write postgresql_port"),
         ("postgresql_serverlocale", "write postgresql_server_locale"),
         ("postgresql_x", "remove it or give it another name"),
         ("postgresql_directory", "remove it or give it another name"),
-        ("postgresql_backup_repositories", "remove it or give it another name"),
+        ("postgresql_pools", "remove it or give it another name"),
     ],
 )
 def test_unknown_names(name: str, expected: str) -> None:

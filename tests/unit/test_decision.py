@@ -337,15 +337,15 @@ def test_refusals_stand_in_one_list() -> None:
 @pytest.mark.parametrize(
     ("hosts", "stale"),
     [
-        pytest.param(healthy(), False, id="a standby with an empty set"),
-        pytest.param(healthy(db2=standby(settings={"synchronous_standby_names": 'ANY 1 ("db1")'})), True, id="former"),
-        pytest.param(healthy(db2=stopped_standby()), False, id="a stopped one without"),
-        pytest.param(healthy(db2=stopped_standby(data={"synchronous_set": "x"})), True, id="stopped"),
+        pytest.param(healthy(), "", id="a standby with an empty set"),
         pytest.param(
-            healthy(db2=stopped_standby(data={"synchronous_set": "x"}, marker=None)), True, id="to be adopted"
+            healthy(db2=standby(settings={"synchronous_standby_names": 'ANY 1 ("db1")'})), 'ANY 1 ("db1")', id="former"
         ),
-        pytest.param(healthy(db2=empty(data={"synchronous_set": "x"})), True, id="to be cloned again"),
-        pytest.param(healthy(db2=stopped(data={"synchronous_set": "x"})), False, id="an old primary is left alone"),
+        pytest.param(healthy(db2=stopped_standby()), "", id="a stopped one without"),
+        pytest.param(healthy(db2=stopped_standby(data={"synchronous_set": "x"})), "x", id="stopped"),
+        pytest.param(healthy(db2=stopped_standby(data={"synchronous_set": "x"}, marker=None)), "x", id="to be adopted"),
+        pytest.param(healthy(db2=empty(data={"synchronous_set": "x"})), "x", id="to be cloned again"),
+        pytest.param(healthy(db2=stopped(data={"synchronous_set": "x"})), "", id="an old primary is left alone"),
         pytest.param(
             {
                 "db1": None,
@@ -353,14 +353,14 @@ def test_refusals_stand_in_one_list() -> None:
                 "db3": standby(),
                 "ops1": repository(),
             },
-            True,
+            "x",
             id="beside an unknown primary",
         ),
     ],
 )
-def test_the_set_of_a_former_primary_is_stale(hosts: dict[str, dict[str, Any]], stale: bool) -> None:
-    assert decide("db2", hosts)["self"]["set_is_stale"] is stale
-    assert decide("db1", hosts)["self"]["set_is_stale"] is False
+def test_the_set_of_a_former_primary_is_stale(hosts: dict[str, dict[str, Any]], stale: str) -> None:
+    assert decide("db2", hosts)["self"]["stale_set"] == stale
+    assert decide("db1", hosts)["self"]["stale_set"] == ""
 
 
 @pytest.mark.parametrize(
@@ -395,3 +395,21 @@ def test_a_clone_of_what_was_there_is_announced() -> None:
     )
     assert decide("db1", healthy(db3=empty(marker=marker)))["announced"] == [text]
     assert decide("db1", healthy(db3=empty()))["announced"] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "slots"),
+    [
+        pytest.param(
+            "db2",
+            healthy(db2=stopped_standby(data={"slots": ["db1", "db3", "other"]})),
+            ["db1", "db3"],
+            id="it was one",
+        ),
+        pytest.param("db2", healthy(db2=stopped_standby()), [], id="it was none"),
+        pytest.param("db2", healthy(), [], id="it runs"),
+        pytest.param("db1", healthy(db1=stopped(data={"slots": ["db2"]})), [], id="it stays one"),
+    ],
+)
+def test_slots_of_a_former_primary(host: str, hosts: dict[str, Any], slots: list[str]) -> None:
+    assert decide(host, hosts)["self"]["former_slots"] == slots

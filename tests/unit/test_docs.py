@@ -18,8 +18,6 @@ DOCS = ROOT / "docs"
 RUNBOOKS = DOCS / "runbooks"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md")), *sorted(ROOT.glob("roles/*/README.md"))]
 PLAYBOOKS = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
-# Messages name them already; docs/runbooks/README.md says what to do instead.
-TO_COME = {"fail_over", "rejoin_standby", "restore_cluster", "switch_primary"}
 REQUIREMENTS = [
     f"{letter}{number:02}"
     for letter, last in (("P", 26), ("A", 8), ("B", 6), ("C", 14), ("D", 7))
@@ -84,12 +82,10 @@ def test_files_and_playbooks_exist(page: Path) -> None:
     assert playbooks - PLAYBOOKS - {path.name for path in ROOT.glob("roles/*")} == set()
 
 
-def test_playbooks_that_messages_name_exist_or_have_a_way_by_hand() -> None:
-    assert not TO_COME & PLAYBOOKS
+def test_playbooks_that_messages_name_exist() -> None:
     advised = set(ADVISED_PLAYBOOK.findall(messages()))
-    assert advised & (PLAYBOOKS | TO_COME)
-    by_hand = {code for code in CODE.findall((RUNBOOKS / "README.md").read_text(encoding="utf-8")) if code in TO_COME}
-    assert {name for name in advised if "postgresql" not in name} - PLAYBOOKS - by_hand == set()
+    assert advised & PLAYBOOKS
+    assert {name for name in advised if "postgresql" not in name} - PLAYBOOKS == set()
 
 
 @pytest.mark.parametrize("folder", [RUNBOOKS, DOCS / "decisions"], ids=identify)

@@ -202,7 +202,10 @@ def test_check_mode_before_there_is_a_server(server: Server) -> None:
         CREATED,
         change("role", "replicator", "absent", "replication"),
     ]
-    assert _instance_objects.slots(INSTANCE, ["db2"], ["db1"], True) == [change("slot", "db2", "absent", "present")]
+    assert _instance_objects.slots(INSTANCE, ["db2"], ["db1"], True) == [
+        change("slot", "db1", "present", "absent"),
+        change("slot", "db2", "absent", "present"),
+    ]
     # A new cluster takes over the file that was left from an old one.
     plan = SetPlan([], ["db2"], 'ANY 1 ("db9")')
     assert _instance_objects.synchronous(INSTANCE, plan, True)[0] == [

@@ -45,6 +45,7 @@ NOTHING: dict[str, Any] = {
     "wal_directory": None,
     "incomplete": False,
     "standby_signal": False,
+    "slots": [],
     "auto_conf": {},
     "synchronous_set": "",
 }
@@ -382,3 +383,9 @@ def test_the_statement_reads_what_restarts_depend_on() -> None:
     always = re.search(r"OR name IN \((.*?)\)\)", _observe_sql.OBSERVE, re.DOTALL)
     assert always
     assert set(STANDBY_MINIMA) | {"synchronous_standby_names"} <= set(re.findall(r"'(\w+)'", always[1]))
+
+
+def test_slots_on_the_disk(instance: Instance) -> None:
+    for name in ("db2", "db1"):
+        (instance.data_directory / "pg_replslot" / name).mkdir(parents=True)
+    assert _observe_instance.data(instance)["slots"] == ["db1", "db2"]

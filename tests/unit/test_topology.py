@@ -52,7 +52,7 @@ LIVE_PRIMARY = [
             ],
             "advice": [
                 "That is in order: the initial primary counts only where no host holds a cluster.",
-                "Run the playbook rejoin_standby for db1.",
+                "Clone it again (docs/runbooks/clone_again.md).",
                 "Acknowledged commits can be lost with db2 until one streams; site.yml restores the set then.",
             ],
             "flags": ["degraded"],
@@ -65,9 +65,9 @@ LIVE_PRIMARY = [
         {
             "primary": None,
             "refusals": [
-                "2 hosts run as primary: db1 (timeline 1, LSN 0/5000000) and db2 (timeline 2, LSN 0/6000028). "
-                "Decide whose writes are kept; on every other one run systemctl mask --now postgresql@16-main, "
-                "then the playbook rejoin_standby for it."
+                "2 hosts run as primary: db1 (timeline 1, LSN 0/5000000) and db2 (timeline 2, LSN 0/6000028). Decide "
+                "whose writes are kept; on every other one run systemctl mask --now postgresql@16-main, then clone "
+                "it again (docs/runbooks/clone_again.md)."
             ],
             "hosts": dict.fromkeys(("db1", "db2", "db3"), "unknown none None"),
         },
@@ -79,7 +79,7 @@ LIVE_PRIMARY = [
             "primary": "db2",
             "refusals": [
                 "db1 is starting and would be a second primary beside db2. Run systemctl mask --now "
-                "postgresql@16-main on db1, then the playbook rejoin_standby for it."
+                "postgresql@16-main on db1, then clone it again (docs/runbooks/clone_again.md)."
             ],
             "hosts": {"db1": "unknown none None", "db2": "primary none None", "db3": "asynchronous none None"},
         },
@@ -90,7 +90,7 @@ LIVE_PRIMARY = [
         {
             "refusals": [
                 "db1 is starting and would be a second primary beside db2. Run systemctl mask --now "
-                "postgresql@16-main on db1, then the playbook rejoin_standby for it."
+                "postgresql@16-main on db1, then clone it again (docs/runbooks/clone_again.md)."
             ]
         },
     ),
@@ -150,8 +150,8 @@ STOPPED_CLUSTER = [
         {
             "refusals": [
                 "db1 was the primary when it stopped (timeline 1, LSN 0/5000028), but db2 (timeline 1, LSN "
-                "0/5002029) may have more. It is not started: run the playbook fail_over, then rejoin_standby for "
-                "db1."
+                "0/5002029) may have more. It is not started: promote the one that has most "
+                "(docs/runbooks/move_primary.md), then clone db1 again."
             ]
         },
     ),
@@ -161,8 +161,8 @@ STOPPED_CLUSTER = [
         {
             "refusals": [
                 "db1 was the primary when it stopped (timeline 1, LSN 0/5000028), but db2 (timeline 2, LSN "
-                "0/5000000) and db3 (timeline 3, LSN 0/5000000) may have more. It is not started: run the playbook "
-                "fail_over, then rejoin_standby for db1."
+                "0/5000000) and db3 (timeline 3, LSN 0/5000000) may have more. It is not started: promote the one "
+                "that has most (docs/runbooks/move_primary.md), then clone db1 again."
             ]
         },
     ),
@@ -183,9 +183,9 @@ STOPPED_CLUSTER = [
         {
             "primary": None,
             "refusals": [
-                "No host is the primary, though data exists: db2 (timeline 1, LSN 0/5000000) and db3 (timeline 1, LSN "
-                "0/5000000). site.yml never promotes: run the playbook fail_over, which chooses the standby that "
-                "lacks nothing."
+                "No host is the primary, though data exists: db2 (timeline 1, LSN 0/5000000) and db3 (timeline 1, "
+                "LSN 0/5000000). site.yml never promotes: promote the standby that lacks nothing "
+                "(docs/runbooks/move_primary.md)."
             ],
         },
     ),
@@ -195,7 +195,7 @@ STOPPED_CLUSTER = [
         {
             "refusals": [
                 "No host is the primary, though data exists: db1 (timeline 1, LSN 0/5000028). site.yml never "
-                "promotes: run the playbook fail_over, which chooses the standby that lacks nothing."
+                "promotes: promote the standby that lacks nothing (docs/runbooks/move_primary.md)."
             ]
         },
         ALONE,
@@ -206,8 +206,8 @@ STOPPED_CLUSTER = [
         {
             "refusals": [
                 "db1 was the primary (timeline 1, LSN 0/5000028) and its service is masked (fenced), so it is not "
-                "started. Run the playbook fail_over; or, if it is to go on, systemctl unmask postgresql@16-main "
-                "there."
+                "started. Promote a standby (docs/runbooks/move_primary.md); or, if it is to go on, run systemctl "
+                "unmask postgresql@16-main there."
             ]
         },
     ),
@@ -255,7 +255,7 @@ STOPPED_CLUSTER = [
             "advice": [
                 "Nothing that depends on it was changed. Run site.yml again once it answers.",
                 "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
-                "dead, run the playbook fail_over.",
+                "dead, promote a standby (docs/runbooks/move_primary.md).",
             ],
             "left": ["db1: not observed", "db3: stays empty, because the primary is not known"],
             "hosts": {"db1": "unknown none None", "db2": "unknown start None", "db3": "unknown none None"},
@@ -281,7 +281,7 @@ STOPPED_CLUSTER = [
                 "Nothing that depends on it was changed. Run site.yml again once it answers.",
                 "Nothing that depends on it was changed. Run site.yml again once it answers.",
                 "Standbys keep following whom they follow. Run site.yml with every database host; if the primary is "
-                "dead, run the playbook fail_over.",
+                "dead, promote a standby (docs/runbooks/move_primary.md).",
                 "Run site.yml with every database host. If no other can be the primary: systemctl start "
                 "postgresql@16-main on db1.",
             ],

@@ -217,9 +217,7 @@ LEFT_ALONE = [
         healthy(db2=stopped_standby(unit={"masked": True})),
         {
             "findings": ["warning db2: db2 is fenced: its service is masked, so it is not started."],
-            "advice": [
-                "When it may return, run the playbook rejoin_standby, or systemctl unmask postgresql@16-main there."
-            ],
+            "advice": ["When it may return, run systemctl unmask postgresql@16-main there, then site.yml."],
             "reasons": {
                 "db1": "db1 runs as the primary",
                 "db2": "db2 is fenced: its service is masked, so it is not started.",
@@ -242,7 +240,7 @@ LEFT_ALONE = [
         healthy(db3=stopped(control=None, marker={"system_identifier": ID})),
         {
             "findings": [f"error db3: db3: the control data in {DIRECTORY} cannot be read; it is not started."],
-            "advice": ["Install the package postgresql-16 there, or run rejoin_standby for db3."],
+            "advice": ["Install the package postgresql-16 there, or clone it again (docs/runbooks/clone_again.md)."],
         },
     ),
     Situation(
@@ -255,7 +253,8 @@ LEFT_ALONE = [
                 "a primary."
             ],
             "advice": [
-                f"Make the empty file {DIRECTORY}/standby.signal (owner postgres), or run rejoin_standby for db3."
+                f"Make the empty file {DIRECTORY}/standby.signal (owner postgres), or clone it again "
+                "(docs/runbooks/clone_again.md)."
             ],
         },
     ),

@@ -142,8 +142,8 @@ NEW_CLUSTER = [
         {
             "refusals": [
                 f"db1: /var/lib/steadfast/main/instance.json says that the host holds the cluster {ID}, but "
-                f"{DIRECTORY} is empty. Mount its file system; if that data is given up, remove the marker by "
-                "hand."
+                f"{DIRECTORY} is empty. Mount its file system, or write the version and the directory that it has; "
+                "if that data is given up, remove the marker by hand."
             ]
         },
     ),
@@ -153,8 +153,8 @@ NEW_CLUSTER = [
         {
             "refusals": [
                 f"db2: /var/lib/steadfast/main/instance.json says that the host holds the cluster {ID}, but "
-                f"{DIRECTORY} is absent. Mount its file system; if that data is given up, remove the marker by "
-                "hand."
+                f"{DIRECTORY} is absent. Mount its file system, or write the version and the directory that it has; "
+                "if that data is given up, remove the marker by hand."
             ]
         },
     ),

@@ -203,7 +203,7 @@ IDENTIFIERS = [
                 f"db3: postgresql@16-main runs, but {DIRECTORY} holds no cluster. Write the directory that it runs "
                 "from as postgresql_server_data_directory; if that is gone, stop the service.",
                 "db3 is starting and would be a second primary beside db1. Run systemctl mask --now "
-                "postgresql@16-main on db3, then the playbook rejoin_standby for it.",
+                "postgresql@16-main on db3, then clone it again (docs/runbooks/clone_again.md).",
             ],
         },
     ),
@@ -216,8 +216,9 @@ HISTORIES = [
         {
             "refusals": [
                 "db2 is on a later timeline than the primary: timeline 2, LSN 0/6000000; db1 is on timeline 1, LSN "
-                "0/5000000. If db1 is an old primary that came back, stop and mask it and run the playbook fail_over; "
-                "otherwise run rejoin_standby for db2, which gives up what only db2 has."
+                "0/5000000. If db1 is an old primary that came back, stop and mask it and promote db2 "
+                "(docs/runbooks/move_primary.md); otherwise clone db2 again (docs/runbooks/clone_again.md), which "
+                "gives up what only db2 has."
             ],
         },
     ),
@@ -227,8 +228,9 @@ HISTORIES = [
         {
             "refusals": [
                 "db2 is on a later timeline than the primary: timeline 2, LSN 0/5000028; db1 is on timeline 1, LSN "
-                "0/5000000. If db1 is an old primary that came back, stop and mask it and run the playbook fail_over; "
-                "otherwise run rejoin_standby for db2, which gives up what only db2 has."
+                "0/5000000. If db1 is an old primary that came back, stop and mask it and promote db2 "
+                "(docs/runbooks/move_primary.md); otherwise clone db2 again (docs/runbooks/clone_again.md), which "
+                "gives up what only db2 has."
             ],
         },
     ),
@@ -243,7 +245,7 @@ HISTORIES = [
         {
             "refusals": [
                 "db3 has diverged from the primary: timeline 1, LSN 0/5000001; db2 is on timeline 2, LSN 0/6000000 "
-                "and left timeline 1 at 0/5000000. It is not wiped: run the playbook rejoin_standby for db3."
+                "and left timeline 1 at 0/5000000. It is not wiped: clone it again (docs/runbooks/clone_again.md)."
             ],
         },
     ),
@@ -253,7 +255,7 @@ HISTORIES = [
         {
             "refusals": [
                 "db3 has diverged from the primary: timeline 1, LSN 0/5000001; db2 is on timeline 2, LSN 0/6000000 "
-                "and left timeline 1 at 0/5000000. It is not wiped: run the playbook rejoin_standby for db3."
+                "and left timeline 1 at 0/5000000. It is not wiped: clone it again (docs/runbooks/clone_again.md)."
             ],
         },
     ),
@@ -262,8 +264,8 @@ HISTORIES = [
         moved(db3=standby("10.0.0.1", timeline=2, history={1: "0/4000000"})),
         {
             "refusals": [
-                "db3 has diverged from the primary: timeline 2, LSN 0/5000000; db2 is on timeline 2, LSN "
-                "0/6000000. It is not wiped: run the playbook rejoin_standby for db3."
+                "db3 has diverged from the primary: timeline 2, LSN 0/5000000; db2 is on timeline 2, LSN 0/6000000. "
+                "It is not wiped: clone it again (docs/runbooks/clone_again.md)."
             ],
         },
     ),
@@ -272,8 +274,8 @@ HISTORIES = [
         moved(db2=primary(timeline=3, history={1: "0/5000000"}), db1=empty(), db3=standby(timeline=2)),
         {
             "refusals": [
-                "db3 has diverged from the primary: timeline 2, LSN 0/5000000; db2 is on timeline 3, LSN "
-                "0/5000000. It is not wiped: run the playbook rejoin_standby for db3."
+                "db3 has diverged from the primary: timeline 2, LSN 0/5000000; db2 is on timeline 3, LSN 0/5000000. "
+                "It is not wiped: clone it again (docs/runbooks/clone_again.md)."
             ],
         },
     ),
@@ -376,12 +378,12 @@ def test_commits_that_wait_are_named_in_spite_of_a_refusal() -> None:
     [
         (
             {"port": 5432, "wanted_port": 5433, "directory": DIRECTORY},
-            "db1: its server runs on port 5432, and postgresql_port is 5433. Write 5432; or, to move it, run "
+            "On db1 the server runs on port 5432, and postgresql_port is 5433. Write 5432; or, to move it, run "
             "systemctl stop postgresql@16-main on every database host, then site.yml.",
         ),
         (
             {"port": 5432, "wanted_port": 5432, "directory": "/srv/main"},
-            "db1: the server on port 5432 runs from /srv/main. Write that as postgresql_server_data_directory, with "
+            "On db1 the server on port 5432 runs from /srv/main. Write that as postgresql_server_data_directory, with "
             "the postgresql_cluster_name that it has; or write another postgresql_port.",
         ),
     ],

@@ -66,7 +66,8 @@ SLOTS = [
         {
             "findings": ["error db3: The slot of db3 on db1 is lost: WAL that db3 lacks is gone there."],
             "advice": [
-                "It catches up from the archive, and the slot is made again then; else run rejoin_standby for db3."
+                "It catches up from the archive, and the slot is made again then; else clone it again "
+                "(docs/runbooks/clone_again.md)."
             ],
         },
     ),

@@ -118,8 +118,8 @@ MISFIT = "error db2: The certificate of db2 does not fit its key or its CA. Run 
             "db3",
             "server",
             {"timeline": 2},
-            "error db3: db3 is on timeline 2, and db1 on 1. "
-            "If it does not follow within a minute, run rejoin_standby for db3.",
+            "error db3: db3 is on timeline 2, and db1 on 1. If it does not follow within a minute, clone it again "
+            "(docs/runbooks/clone_again.md).",
             id="timeline",
         ),
         pytest.param(

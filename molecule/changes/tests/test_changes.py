@@ -192,6 +192,36 @@ def test_alter_system_is_refused_with_the_way_out(lab: Lab) -> None:
     lab.sql("db1", "ALTER SYSTEM RESET work_mem")
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"postgresql_port": 5433},
+            "On db1, db2 and db3 the server runs on port 5432, and postgresql_port is 5433. Write 5432; or, to move "
+            "it, run systemctl stop postgresql@16-main on every database host, then site.yml.",
+        ),
+        (
+            {"postgresql_server_data_directory": "/srv/postgresql"},
+            "On db1, db2 and db3 the server on port 5432 runs from /var/lib/postgresql/16/main. Write that as "
+            "postgresql_server_data_directory, with the postgresql_cluster_name that it has; or write another "
+            "postgresql_port.",
+        ),
+        (
+            {"postgresql_cluster_name": "other"},
+            "On db1, db2 and db3 the server on port 5432 runs from /var/lib/postgresql/16/main.",
+        ),
+    ],
+    ids=["port", "data directory", "cluster name"],
+)
+def test_what_would_lose_sight_of_a_running_server_is_refused(lab: Lab, given: dict[str, Any], text: str) -> None:
+    own = "find /etc/postgresql /var/lib/steadfast /etc/systemd/system -printf %p:%T@\\n | sort | sha256sum"
+    before = {host: lab.shell(host, own, check=False) for host in (*DATABASES, "ops1")}
+    run = lab.playbook("site.yml", "-e", json.dumps(given), expect=2)
+    assert "refused, and nothing was changed" in run.output
+    assert f"- {text}" in run.output
+    assert {host: lab.shell(host, own, check=False) for host in before} == before
+
+
 def test_a_renewed_certificate_is_served_after_the_run_that_renews_it(lab: Lab) -> None:
     names = ["-e", json.dumps({"postgresql_certificates_names": ["db.example.com"]})]
     lab.playbook("site.yml", *names)

@@ -133,6 +133,17 @@ def test_a_primary_that_was_moved_by_hand_stays_where_it_is(lab: Lab) -> None:
     lab.wait(lambda: streaming(lab, "db2") == {"db1", "db3"}, 60)
     assert set(lab.playbook("site.yml").changed.values()) == {0}
 
-    move_primary(lab, "db2", "db1")
-    lab.playbook("site.yml")
+
+def test_after_a_planned_move_the_run_points_the_others_at_the_new_primary(lab: Lab) -> None:
+    """The steps of docs/runbooks/move_primary.md, back to db1."""
+    signal = "/var/lib/postgresql/16/main/standby.signal"
+    lab.shell("db2", f"systemctl stop postgresql@16-main && runuser -u postgres -- touch {signal}")
+    lab.sql("db1", "SELECT pg_promote()")
+    lab.sql("db1", "CHECKPOINT")
+    predicted = lab.playbook("site.yml", "--check", expect=None).changes
+    run = lab.playbook("site.yml")
+    assert sorted(predicted) == sorted(run.changes)
+    assert {"db2: slot db1: present -> absent", "db2: slot db3: present -> absent"} <= set(run.changes)
+    assert streaming(lab, "db1") == {"db2", "db3"}
+    assert lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")'
     assert set(lab.playbook("site.yml").changed.values()) == {0}
