@@ -87,15 +87,13 @@ def test_the_ca_is_replaced_without_an_interruption(lab: Lab, client: Client) ->
 
     client.gets_authority()
     killed("Make the services read it", PLAYBOOK, *SIGN)
-    lab.playbook(PLAYBOOK, *SIGN)
+    run = lab.playbook(PLAYBOOK, *SIGN)
+    assert f"The CA was replaced: {new} signs, and {old} is still trusted." in run.output
     assert (issuers(lab), taken(lab)) == ({new}, 3 * [{old, new}])
     assert name_of_ca(lab) == new
     client.goes_on()
-    run = lab.playbook(PLAYBOOK, *SIGN)
-    assert set(run.changed.values()) == {0}
-    assert f"The CA was replaced: {new} signs, and {old} is still trusted." in run.output
 
-    foretold(lab, PLAYBOOK, *RETIRE)
+    lab.playbook(PLAYBOOK, *RETIRE)
     assert (issuers(lab), taken(lab)) == ({new}, 3 * [{new}])
     client.goes_on()
 
