@@ -246,8 +246,8 @@ def test_a_suspended_repository_is_in_no_configuration() -> None:
 
 NEW_CLUSTER = "no new cluster is made"
 OTHERS = (
-    "repository {} on ops1 holds backups of the system {}, and {}. To get that data back run restore_cluster; to begin "
-    "anew write another postgresql_cluster_name, or another path for {}"
+    "repository {} on ops1 holds backups of the system {}, and {}. To get that data back restore it "
+    "(docs/runbooks/lost_cluster.md); to begin anew write another postgresql_cluster_name, or another path for {}"
 )
 
 
