@@ -167,7 +167,7 @@ def test_accounts(
 ) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
-    script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
+    script = [f"\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
     assert server.ran == ([] if check_mode or not statements else script)
     assert PASSWORD not in str(changes)
 
