@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,24 +46,57 @@ class Lab:
 
     def playbook(self, name: str, *arguments: str, expect: int | None = 0) -> Run:
         """Run a playbook of the collection; by default it has to succeed."""
-        command = ["ansible-playbook", "-i", str(self.inventory), str(ROOT / name), *arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
         # As a terminal shows it: warnings between the tasks.
         done = subprocess.run(
-            command,
+            self._command(name, arguments),
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env=environment,
+            env=self._environment(),
             timeout=900,
         )
         run = Run(done.returncode, done.stdout)
         if expect is not None:
             assert run.status == expect, run.output
         return run
+
+    def foretold(self, name: str, *arguments: str) -> Run:
+        """Run a playbook, and compare what check mode predicted with what was then done."""
+        predicted = self.playbook(name, "--check", *arguments).changes
+        run = self.playbook(name, *arguments)
+        assert predicted
+        assert sorted(predicted) == sorted(run.changes)
+        return run
+
+    def killed(self, task: str, name: str, *arguments: str) -> None:
+        """Run a playbook and kill it, with all its processes, as soon as a task begins."""
+        with subprocess.Popen(
+            self._command(name, arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=self._environment() | {"PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith("TASK") and f"{task}]" in line:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    return
+            raise AssertionError("".join(lines))
+
+    def _command(self, name: str, arguments: Sequence[str]) -> list[str]:
+        return ["ansible-playbook", "-i", str(self.inventory), str(ROOT / name), *arguments]
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        return own | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
     def shell(self, host: str, command: str, check: bool = True, stdin: str | None = None) -> str:
         """Run a command as root on a host."""

@@ -83,10 +83,11 @@ def unknown(names: Collection[str], known: Collection[str], prefix: str = "") ->
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    """Return the name that may be meant: one spelt alike, or the only one that ends like this or as this ends."""
+    """Return the name that may be meant: what this ends like, one spelt alike, or the only one that ends like this."""
+    shorter = [other for other in known if name.endswith(f"_{other}")]
     alike = difflib.get_close_matches(name, known, 1, 0.75)
-    related = [other for other in known if other.endswith(f"_{name}") or name.endswith(f"_{other}")]
-    return alike[0] if alike else related[0] if len(related) == 1 else ""
+    longer = [other for other in known if other.endswith(f"_{name}")]
+    return next((names[0] for names in (shorter, alike) if names), longer[0] if len(longer) == 1 else "")
 
 
 def listed(words: Iterable[object]) -> str:

@@ -161,9 +161,9 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
             which = f"of the system {', '.join(others)}"
             what = "no new cluster is made" if bootstraps else f"the cluster here is {system}"
             yield (
-                f"repository {repository.name} on {name} holds backups {which}, and {what}. To get that data back restore "
-                f"it (docs/runbooks/lost_cluster.md); to begin anew write another postgresql_cluster_name, or another path for "
-                f"{repository.name}"
+                f"repository {repository.name} on {name} holds backups {which}, and {what}. To get that data back "
+                "restore it (docs/runbooks/lost_cluster.md); to begin anew write another postgresql_cluster_name, or "
+                f"another path for {repository.name}"
             )
 
 

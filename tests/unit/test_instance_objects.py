@@ -170,7 +170,7 @@ def test_accounts(
         _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, check_mode=check_mode)
         == changes
     )
-    script = [f"BEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
+    script = [f"\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
     assert server.ran == ([] if check_mode or not statements else script)
     assert PASSWORD not in str(changes)
 
@@ -255,7 +255,7 @@ def test_the_role_of_backups(
     changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, check_mode=False)
     expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
     assert changes == ([expected] if statements else [])
-    sql = "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
+    sql = "\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
     assert server.ran == ([sql] if statements else [])
 
 

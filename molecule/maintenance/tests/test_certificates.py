@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from conftest import AUTHORITY, connections, foretold, killed
+from client import AUTHORITY, connections
 
 if TYPE_CHECKING:
-    from conftest import Client
+    from client import Client
     from lab import Lab
 
 DATABASES = ["db1", "db2", "db3"]
@@ -59,7 +59,7 @@ def recorded(lab: Lab, host: str) -> list[list[str]]:
 def test_one_member_gets_a_new_certificate(lab: Lab) -> None:
     before = {host: served(lab, host) for host in DATABASES}
     streams = connections(lab)
-    run = foretold(lab, PLAYBOOK, "--limit", "db2")
+    run = lab.foretold(PLAYBOOK, "--limit", "db2")
     assert run.changed.keys() == {"db2"}
     after = {host: served(lab, host) for host in DATABASES}
     assert {host for host in DATABASES if before[host] != after[host]} == {"db2"}
@@ -77,7 +77,7 @@ def test_the_ca_is_replaced_without_an_interruption(lab: Lab, client: Client) ->
     assert REFUSED in lab.playbook(PLAYBOOK, "-e", "scope=ca", expect=2).output
 
     # Some trust both, the others will after the same command, and a run of the whole leaves it so.
-    killed("Make the services read them", PLAYBOOK, *TRUST)
+    lab.killed("Make the services read them", PLAYBOOK, *TRUST)
     lab.playbook(PLAYBOOK, *TRUST)
     assert (issuers(lab), taken(lab)) == ({old}, 3 * [{old, new}])
     run = lab.playbook("site.yml")
@@ -86,7 +86,7 @@ def test_the_ca_is_replaced_without_an_interruption(lab: Lab, client: Client) ->
     assert issuers(lab) == {old}
 
     client.gets_authority()
-    killed("Make the services read it", PLAYBOOK, *SIGN)
+    lab.killed("Make the services read it", PLAYBOOK, *SIGN)
     run = lab.playbook(PLAYBOOK, *SIGN)
     assert f"The CA was replaced: {new} signs, and {old} is still trusted." in run.output
     assert (issuers(lab), taken(lab)) == ({new}, 3 * [{old, new}])

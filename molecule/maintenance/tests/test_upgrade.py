@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import connections, foretold
+from client import connections
 from lab import INVENTORY, ROOT, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Client
+    from client import Client
 
 DATABASES = ["db1", "db2", "db3"]
 PLAYBOOK = "playbooks/upgrade_minor.yml"
@@ -101,7 +101,7 @@ def test_standbys_first_and_the_primary_when_it_may(lab: Lab, client: Client) ->
     assert running(lab) == dict.fromkeys(DATABASES, "16.14")
     assert started(lab) == before
 
-    run = foretold(lab, PLAYBOOK)
+    run = lab.foretold(PLAYBOOK)
     assert "One after the other, each proven before the next: db3, then db2." in run.output
     assert (
         "Commits wait for the seconds in which db2 restarts: nobody else of the synchronous set streams." in run.output
