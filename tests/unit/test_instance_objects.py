@@ -56,6 +56,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server({})
     monkeypatch.setattr(_instance_objects, "query", made.query)
+    monkeypatch.setattr(_instance_objects, "query_secretly", made.query)
     monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
     monkeypatch.setattr(_instance_objects, "run", made.programs.append)
     monkeypatch.setattr(_scram, "verifier", lambda password, *more: VERIFIER if password == PASSWORD else "OTHER")
@@ -167,7 +168,7 @@ def test_accounts(
 ) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert _instance_objects.accounts(INSTANCE, accounts, replication, check_mode) == changes
-    script = [f"\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
+    script = [f"BEGIN; {'; '.join(statements)}; COMMIT;"]
     assert server.ran == ([] if check_mode or not statements else script)
     assert PASSWORD not in str(changes)
 
