@@ -20,6 +20,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     identifier,
     query,
     query_json,
+    query_secretly,
     quoted,
     run,
     wait_until,
@@ -80,9 +81,7 @@ def accounts(
         statements += sql
         changes += made
     if statements and not check_mode:
-        # The log of statements would hold the verifiers, and so would an error that repeats its statement.
-        transaction = "BEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
-        query(instance, f"\\set VERBOSITY terse\n{transaction}")
+        query_secretly(instance, f"BEGIN; {'; '.join(statements)}; COMMIT;")
     return changes
 
 

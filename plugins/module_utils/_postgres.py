@@ -26,6 +26,11 @@ STATE_DIRECTORY = _journal.FOLDER
 # must not depend on the server's language.
 READ_OPTIONS = "-c lock_timeout=5s -c statement_timeout=15s -c lc_messages=C"
 SESSION_OPTIONS = f"-c synchronous_commit=local {READ_OPTIONS}"
+# Whatever the server is set to write down, failed statements and the statistics of statements among it.
+SECRET_OPTIONS = (
+    f"{SESSION_OPTIONS} -c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1 "
+    "-c log_min_duration_sample=-1 -c log_transaction_sample_rate=0 -c pg_stat_statements.track=none"
+)
 
 
 INSTANCE_ARGUMENTS: dict[str, Any] = {
@@ -168,6 +173,11 @@ def query(
         "PGOPTIONS": options,
     }
     return run_as_owner([program, "-XAtq", "-v", "ON_ERROR_STOP=1"], timeout, input=sql, env=environment)
+
+
+def query_secretly(instance: Instance, sql: str) -> None:
+    """Run SQL that holds a secret: neither the server's log nor its statistics nor an error's text repeats it."""
+    query(instance, f"\\set VERBOSITY terse\n{sql}", options=SECRET_OPTIONS)
 
 
 def query_json(instance: Instance, sql: str, database: str = "postgres") -> Any:

@@ -56,6 +56,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server({})
     monkeypatch.setattr(_instance_objects, "query", made.query)
+    monkeypatch.setattr(_instance_objects, "query_secretly", made.query)
     monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
     monkeypatch.setattr(_instance_objects, "run", made.programs.append)
     monkeypatch.setattr(_scram, "verifier", lambda password, *more: VERIFIER if password == PASSWORD else "OTHER")
@@ -170,7 +171,7 @@ def test_accounts(
         _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, check_mode=check_mode)
         == changes
     )
-    script = [f"\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; {'; '.join(statements)}; COMMIT;"]
+    script = [f"BEGIN; {'; '.join(statements)}; COMMIT;"]
     assert server.ran == ([] if check_mode or not statements else script)
     assert PASSWORD not in str(changes)
 
@@ -255,7 +256,7 @@ def test_the_role_of_backups(
     changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, check_mode=False)
     expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
     assert changes == ([expected] if statements else [])
-    sql = "\\set VERBOSITY terse\nBEGIN; SET LOCAL log_statement = 'none'; " + "; ".join(statements) + "; COMMIT;"
+    sql = f"BEGIN; {'; '.join(statements)}; COMMIT;"
     assert server.ran == ([sql] if statements else [])
 
 

@@ -44,6 +44,11 @@ def lines_of(key: str) -> set[str]:
 
 def test_a_verbose_run_tells_no_secret(lab: Lab, newcomer: Path) -> None:
     lab.playbook("site.yml", "-e", '{"postgresql_server_parameters": {"log_statement": "all"}}')
+    # A role that could not be made: the statement that failed held its verifier.
+    lab.sql("db1", "ALTER ROLE postgres SET default_transaction_read_only = on")
+    failed = lab.playbook("site.yml", "-e", f"@{newcomer}", expect=2)
+    assert "cannot execute CREATE ROLE in a read-only transaction" in failed.output
+    lab.sql("db1", "BEGIN READ WRITE; ALTER ROLE postgres RESET default_transaction_read_only; COMMIT")
     # So a key and a certificate are made, and a role with its verifier.
     lab.shell("db3", "rm /etc/ssl/postgresql/main/server.key")
     run = lab.playbook("site.yml", "-vvv", "--diff", "-e", f"@{newcomer}")
@@ -59,7 +64,14 @@ def test_a_verbose_run_tells_no_secret(lab: Lab, newcomer: Path) -> None:
     secrets |= lines_of((STATE / "ca" / "ca.key").read_text())
     assert len(secrets) > 15
 
-    places = {f"the log of {host}": lab.shell(host, LOGS) for host in MEMBERS} | {"the output": run.output}
+    statistics = "CREATE EXTENSION pg_stat_statements; SELECT query FROM pg_stat_statements; " + (
+        "DROP EXTENSION pg_stat_statements"
+    )
+    places = {f"the log of {host}": lab.shell(host, LOGS) for host in MEMBERS} | {
+        "the output": run.output,
+        "the output of the run that failed": failed.output,
+        "the statistics of statements": lab.sql("db1", statistics),
+    }
     assert "newcomer" in run.output
     assert "statement: " in places["the log of db1"]
     told = [(place, secret) for place, text in places.items() for secret in sorted(secrets) if secret in text]
