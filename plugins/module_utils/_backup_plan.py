@@ -156,6 +156,12 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
                 f"repository {repository.name} does not answer and may hold backups of {context.cluster['name']}: no "
                 f"new cluster is made ({info['error']})"
             )
+        if info.get("stanza") and info["place"] == repository.place and info["seal"] not in {"", repository.seal}:
+            yield (
+                f"the passphrase of the repository {repository.name} is another one than its backups are encrypted "
+                "with. Write the former one; for a new one give the repository another path as well "
+                "(docs/runbooks/passphrase.md)"
+            )
         others = [item for item in info.get("systems", []) if item != system]
         if others and (bootstraps or system) and system not in info["systems"]:
             which = f"of the system {', '.join(others)}"

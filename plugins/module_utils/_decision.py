@@ -282,7 +282,8 @@ def _missing_packages(given: Given) -> list[str]:
     wanted = [name.format(version=given.cluster["version"]) for name in packages]
     if given.cluster.get("repositories") and duties & RECORDERS:
         wanted.append(_backup_plan.PACKAGE)
-    return [name for name in wanted if name not in given.seen["packages"]]
+    missing = [name for name in wanted if name not in given.seen["packages"]]
+    return missing + _host.missing_packages(host_inputs(given))
 
 
 def _candidates_beside(given: Given) -> list[str]:

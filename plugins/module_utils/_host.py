@@ -72,15 +72,19 @@ def decide(inputs: Inputs) -> dict[str, Any]:
     texts = _host_files.contents(inputs.cluster["name"], kernel.settable, bool(rules))
     files = _host_files.differ(texts, inputs.seen["files"])
     reason = _firewall_reason(inputs, rules, files)
-    packages = [PACKAGE] if rules and PACKAGE not in (inputs.observed[inputs.name] or {})["packages"] else []
     return {
         "act": bool(reason or files or kernel.differing),
-        "packages": packages,
         "files": _host_files.managed(texts) if files else [],
         "kernel": {setting.name: setting.value for setting in kernel.differing},
         "firewall": {"rules": rules, "reason": reason},
         "findings": [*_findings(inputs, reason, files, kernel)],
     }
+
+
+def missing_packages(inputs: Inputs) -> list[str]:
+    """Return what is to be installed on the host before its firewall can be loaded."""
+    installed = (inputs.observed[inputs.name] or {}).get("packages", {})
+    return [PACKAGE] if inputs.seen and inputs.wanted["firewall"] and PACKAGE not in installed else []
 
 
 def firewall(inputs: Inputs) -> _firewall.Firewall:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, read_json, run
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import sealed_for
+from ansible_collections.steadfast.postgresql.plugins.module_utils._seal import seal
 
 Json = Mapping[str, Any]
 
@@ -43,7 +45,10 @@ def backup(
     # Each on its own: one that does not answer says nothing about the others.
     with ThreadPoolExecutor(max_workers=max(1, len(repositories))) as pool:
         infos = pool.map(lambda number: info(stanza, user, number) if has_user else absent(), repositories)
-        found = {str(number): answer for number, answer in zip(repositories, infos, strict=True)}
+        found = {
+            str(number): {**answer, **written(stanza, number)}
+            for number, answer in zip(repositories, infos, strict=True)
+        }
     return {
         "user": has_user,
         "units": units(),
@@ -74,6 +79,18 @@ def info(stanza: str, user: str, number: int) -> dict[str, Any]:
         return absent() if missing else absent() | {"answers": False, "error": str(error)}
 
 
+def written(stanza: str, number: int) -> dict[str, Any]:
+    """Return where this host's configuration has a repository, and the seal of the passphrase that it has for it."""
+    files = [CONFIGURATION / "pgbackrest.conf", CONFIGURATION / "conf.d" / "secrets.conf"]
+    lines = [line for path in files if path.exists() for line in path.read_text(encoding="utf-8").splitlines()]
+    options = dict(line.split("=", 1) for line in lines if line.startswith(f"repo{number}-"))
+    passphrase = options.get(f"repo{number}-cipher-pass", "")
+    return {
+        "place": [options.get(f"repo{number}-{name}", "") for name in ("path", "s3-bucket", "s3-endpoint")],
+        "seal": seal(passphrase, sealed_for(stanza, number)) if passphrase else "",
+    }
+
+
 def _info(answer: Sequence[Json], number: int) -> dict[str, Any]:
     if not answer:
         return absent()
@@ -85,11 +102,18 @@ def _info(answer: Sequence[Json], number: int) -> dict[str, Any]:
     fulls = [item for item in stanza.get("backup", []) if item["type"] == FULL and not item["error"]]
     return {
         "answers": known,
-        "error": "" if known else str(status["message"]),
+        "error": "" if known else _said(str(status["message"])),
         "stanza": status["code"] in {0, 2},
         "systems": [str(item["system-id"]) for item in stanza.get("db", [])],
         "full": max((item["timestamp"]["start"] for item in fulls), default=None),
     }
+
+
+def _said(message: str) -> str:
+    """Return pgBackRest's first line; those after it can repeat what it failed to decrypt."""
+    first = message.partition("\n")[0].rstrip(":")
+    hint = "it was written with another passphrase, or is damaged" if "unable to load info file" in first else ""
+    return f"{first}: {hint}" if hint else first
 
 
 def units() -> dict[str, dict[str, bool]]:

@@ -132,8 +132,16 @@ def run(command: Sequence[str | os.PathLike[str]], timeout: float | None = 60, *
     try:
         # LC_ALL: what is parsed must not depend on the host's language.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **options.pop("env", {})}
+        # What a program repeats of a file need not be text: pgBackRest does so where it cannot decrypt one.
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=timeout, env=environment, **options
+            command,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            env=environment,
+            **options,
         )
     except FileNotFoundError as error:
         raise CommandError(f"{name} is not there") from error

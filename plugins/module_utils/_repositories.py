@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _schedule, _units
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown
+from ansible_collections.steadfast.postgresql.plugins.module_utils._seal import seal
 
 Json = Mapping[str, Any]
 
@@ -50,6 +51,7 @@ class Repository:
         schedule: calendar events by kind of backup.
         s3: bucket, endpoint and region, how they are reached.
         suspended: whether it is taken out deliberately.
+        seal: of its passphrase, to compare it with the one that a host has.
     """
 
     number: int
@@ -61,6 +63,12 @@ class Repository:
     schedule: Mapping[str, str]
     s3: Json
     suspended: bool = False
+    seal: str = ""
+
+    @property
+    def place(self) -> list[str]:
+        """Where it lies: what a host's configuration of it says as well."""
+        return [self.path, self.s3.get("bucket") or "", self.s3.get("endpoint") or ""]
 
     def longest_gap(self, *kinds: str) -> timedelta | None:
         """The longest time between two backups of these kinds; None when there are none."""
@@ -82,9 +90,15 @@ def resolve(given: Sequence[Json], suspended: Sequence[str], cluster: str) -> li
             schedule={kind: _schedule.parse(text).text for kind in KINDS if (text := item["schedule"].get(kind))},
             s3={key: value for key, value in (item["s3"] or {}).items() if key not in {"key", "key_secret"}},
             suspended=item["name"] in suspended,
+            seal=seal(item["passphrase"], sealed_for(cluster, number)),
         )
         for number, item in enumerate(given, 1)
     ]
+
+
+def sealed_for(cluster: str, number: int) -> str:
+    """Return what the seal of a repository's passphrase is salted with."""
+    return f"{cluster} repo{number}"
 
 
 def default_path(kind: str, cluster: str, name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_plan, _decision
 from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import Repository
 from situations import ID, OTHER_ID, all_empty, healthy
 
 LOCAL = {
@@ -24,6 +25,7 @@ LOCAL = {
     "schedule": {"full": "*-*-* 02:00:00 UTC"},
     "s3": {},
     "suspended": False,
+    "seal": "seal of local",
 }
 OFFSITE = LOCAL | {
     "number": 2,
@@ -31,6 +33,7 @@ OFFSITE = LOCAL | {
     "type": "s3",
     "path": "/main/offsite",
     "s3": {"bucket": "b", "endpoint": "s3.example.com", "region": "us-west-2", "ca": "ca.crt"},
+    "seal": "seal of offsite",
 }
 KEPT = [f"/srv/pgbackrest{path}" for path in ("", "/lock", "/main", "/main/local")]
 SERVICE, CHECK = "pgbackrest.service", "steadfast-check-archive.timer"
@@ -67,7 +70,10 @@ def given(
         if observed is None:
             continue
         if name == "ops1":
-            held = {str(number): info for number, info in enumerate(infos, 1)}
+            held = {
+                str(number): {"place": Repository(**repository).place, "seal": repository["seal"]} | info
+                for number, (repository, info) in enumerate(zip(repositories, infos, strict=False), 1)
+            }
             backup = seen([SERVICE, *KEEPERS_TIMERS], repositories=held, **(keeper or {}))
         else:
             backup = seen([SERVICE, CHECK])
@@ -285,6 +291,29 @@ OTHERS = (
             id="backups of another cluster",
         ),
         pytest.param(healthy(), (WHOLE, SILENT), [], id="one does not answer"),
+        pytest.param(
+            healthy(),
+            (WHOLE, WHOLE | {"seal": "another"}),
+            [
+                "the passphrase of the repository offsite is another one than its backups are encrypted with. Write "
+                "the former one; for a new one give the repository another path as well (docs/runbooks/passphrase.md)"
+            ],
+            id="another passphrase",
+        ),
+        pytest.param(
+            healthy(),
+            (WHOLE | {"seal": "another", "place": ["/srv/former", "", ""]}, WHOLE),
+            [],
+            id="another passphrase for another path",
+        ),
+        pytest.param(
+            healthy(),
+            (WHOLE, WHOLE | {"seal": "another", "place": ["/main/offsite", "former", "s3.example.com"]}),
+            [],
+            id="another passphrase for another bucket",
+        ),
+        pytest.param(healthy(), (WHOLE | {"seal": ""}, WHOLE), [], id="no passphrase there"),
+        pytest.param(healthy(), (NOTHING | {"seal": "another"}, WHOLE), [], id="another one where nothing is"),
     ],
 )
 def test_refusals(hosts: Mapping[str, Any], infos: tuple[Any, ...], refusals: list[str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_backup
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError
+from ansible_collections.steadfast.postgresql.plugins.module_utils._seal import seal
 
 ABSENT = {"answers": True, "error": "", "stanza": False, "systems": [], "full": None}
 FULL = {"type": "full", "error": False, "timestamp": {"start": 500}}
@@ -49,6 +50,19 @@ def failed(words: str) -> CommandError:
             ABSENT | {"answers": False, "error": "[CryptoError]", "systems": ["73"]},
             id="it cannot be read",
         ),
+        pytest.param(
+            stanza(
+                99, message="[FormatError] unable to load info file 'a' or 'b':\nFormatError: at line 1: \ufffd\x1b"
+            ),
+            ABSENT
+            | {
+                "answers": False,
+                "error": "[FormatError] unable to load info file 'a' or 'b': it was written with another passphrase, "
+                "or is damaged",
+                "systems": ["73"],
+            },
+            id="another passphrase",
+        ),
         pytest.param(failed("pgbackrest: No such file or directory"), ABSENT, id="not installed"),
         pytest.param(failed("ERROR: [037]: requires option: repo2-path"), ABSENT, id="not configured yet"),
         pytest.param(
@@ -72,7 +86,25 @@ def test_without_the_user_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(_observe_backup, "UNITS", tmp_path)
     monkeypatch.setattr(_observe_backup, "run", lambda command, *_, **__: "\n")
     found = _observe_backup.backup("main", "nobody-here", [1], certificates=tmp_path, places=[])
-    assert (found["user"], found["repositories"], found["units"]) == (False, {"1": ABSENT}, {})
+    assert (found["user"], found["units"]) == (False, {})
+    assert found["repositories"] == {"1": ABSENT | {"place": ["", "", ""], "seal": ""}}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "sealed"),
+    [("[global]\nrepo1-cipher-pass=one\nrepo2-cipher-pass=a=b\n", seal("a=b", "main repo2")), ("", "")],
+    ids=["written", "not yet"],
+)
+def test_where_a_repository_is_and_its_sealed_passphrase(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secrets: str, sealed: str
+) -> None:
+    monkeypatch.setattr(_observe_backup, "CONFIGURATION", tmp_path)
+    options = "repo1-path=/srv/local\nrepo2-path=/main\nrepo2-s3-bucket=b\nrepo2-s3-endpoint=s3.example.com\n"
+    (tmp_path / "pgbackrest.conf").write_text(f"[global]\n{options}")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "secrets.conf").write_text(secrets)
+    place = ["/main", "b", "s3.example.com"]
+    assert _observe_backup.written("main", 2) == {"place": place, "seal": sealed}
 
 
 def test_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

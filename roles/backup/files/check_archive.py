@@ -212,7 +212,9 @@ def check_backups(repository: Json, info: Json, now: float) -> Iterator[Finding 
     answers = status.get("code", 99) in {0, 2}  # 2: no backup yet
     yield Metric("repository_up", float(answers), label)
     if not answers:
-        yield Finding("repository_down", f"repository {name} does not answer: {status.get('message', 'no status')}")
+        yield Finding(
+            "repository_down", f"repository {name} does not answer: {said(status.get('message', 'no status'))}"
+        )
         return
     backups = backups_of(repository, info)
     for kinds, limit, what in (
@@ -233,6 +235,13 @@ def check_backups(repository: Json, info: Json, now: float) -> Iterator[Finding 
         if backup["error"]:
             text = f"backup {backup['label']} in {name} holds pages whose checksums were wrong on the server"
             yield Finding("backup_page_errors", f"{text}: look for damage there before it spreads")
+
+
+def said(message: str) -> str:
+    """Return pgBackRest's first line; those after it can repeat what it failed to decrypt."""
+    first = message.partition("\n")[0].rstrip(":")
+    hint = ": it was written with another passphrase, or is damaged" if "unable to load info file" in first else ""
+    return first + hint
 
 
 def check_verified(name: str, text: str) -> Iterator[Finding]:
@@ -310,7 +319,13 @@ def run(command: list[str], limit: float = LIMIT) -> str:
     """Run a program and return what it printed."""
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL
+            command,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=limit,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandError(str(error)) from error
