@@ -11,10 +11,11 @@ from lab import STATE, Lab
 class Solo(Lab):
     """The spare host as the only one of an inventory."""
 
-    def declare(self, **variables: Any) -> None:
-        """Write the inventory anew."""
+    def declare(self, *groups: str, **variables: Any) -> None:
+        """Write the inventory anew, with the host in other groups than that of database hosts, too."""
+        named = {group: {"hosts": {"solo1": None}} for group in groups}
         hosts = {"solo1": self.reached() | variables}
-        self.inventory.write_text(yaml.safe_dump({"postgresql": {"hosts": hosts}}))
+        self.inventory.write_text(yaml.safe_dump(named | {"postgresql": {"hosts": hosts}}))
 
     @staticmethod
     def reached() -> dict[str, Any]:

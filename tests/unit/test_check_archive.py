@@ -287,7 +287,11 @@ def test_the_disk_of_the_wal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 def test_the_whole_with_a_suspended_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    answers = {"info": json.dumps([info(aged("1F", 1))]), "repo-ls": json.dumps(dict.fromkeys(paths(1, 5, 6)))}
+    answers = {
+        "info": json.dumps([info(aged("1F", 1))]),
+        "repo-ls": json.dumps(dict.fromkeys(paths(1, 5, 6))),
+        "list-units": "",
+    }
     commands: list[list[str]] = []
 
     def run(command: list[str], limit: float = 0) -> str:
@@ -308,6 +312,15 @@ def test_the_whole_with_a_suspended_repository(tmp_path: Path, monkeypatch: pyte
     assert 'steadfast_repository_suspended{cluster="main",repository="offsite"} 1' in metrics
     assert 'steadfast_backup_age_seconds{cluster="main",repository="daily"} 3600' in metrics
     assert 'steadfast_archive_finding{cluster="main",duty="repository",finding="suspended"} 1' in metrics
+
+
+def test_units_whose_last_run_failed() -> None:
+    listed = "steadfast-backup@local-full.service loaded failed failed Backup local-full of the cluster main\n"
+    assert texts(script.check_units(listed)) == [
+        "the last run of steadfast-backup@local-full.service failed: journalctl -u steadfast-backup@local-full.service "
+        "says why"
+    ]
+    assert texts(script.check_units("")) == []
 
 
 def test_usage() -> None:

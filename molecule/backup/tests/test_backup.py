@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from archive import LOCAL, RIGHT, WAITING, archived, findings, fulls, info
 
 if TYPE_CHECKING:
     from lab import Lab
 
 ERROR = 2
 UNREACHABLE = 4
-CHECK = "/usr/local/lib/steadfast/check_archive {} /etc/pgbackrest/steadfast.json"
-LOCAL = "/srv/pgbackrest/main/local"
 SEGMENTS = 100
 WRITE = f"""
 CREATE TABLE IF NOT EXISTS segments (number int);
@@ -24,29 +23,6 @@ DO $$ BEGIN FOR number IN 1..{SEGMENTS} LOOP
   COMMIT;
 END LOOP; END $$;
 """
-WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE $$%.ready$$"
-
-
-def info(lab: Lab) -> dict[str, Any]:
-    text = lab.shell("ops1", "cd / && runuser -u pgbackrest -- pgbackrest --stanza=main --output=json info")
-    found: dict[str, Any] = json.loads(text)[0]
-    return found
-
-
-def fulls(lab: Lab, repository: int) -> int:
-    backups = info(lab)["backup"]
-    return sum(item["type"] == "full" and item["database"]["repo-key"] == repository for item in backups)
-
-
-def findings(lab: Lab, host: str, duty: str) -> str:
-    user = "pgbackrest" if host == "ops1" else "postgres"
-    return lab.shell(host, f"cd / && runuser -u {user} -- {CHECK.format(duty)}", check=False)
-
-
-def archived(lab: Lab) -> None:
-    """Wait until no segment waits on the primary."""
-    lab.sql("db1", "SELECT pg_switch_wal()")
-    lab.wait(lambda: lab.sql("db1", WAITING) == "0", 120)
 
 
 @pytest.fixture
@@ -63,8 +39,8 @@ def test_the_platform_is_backed_up(lab: Lab) -> None:
         2: "aes-256-cbc",
     }
     assert (fulls(lab, 1), fulls(lab, 2)) >= (1, 1)
-    assert findings(lab, "db1", "database") == "nothing is wrong"
-    assert findings(lab, "ops1", "repository") == "nothing is wrong"
+    assert findings(lab, "db1", "database") == RIGHT
+    assert findings(lab, "ops1", "repository") == RIGHT
     checked = lab.playbook("playbooks/check_cluster.yml")
     assert "no moment of the past" not in checked.output
 
@@ -102,6 +78,31 @@ def test_a_backup_that_cannot_be_made(lab: Lab, arguments: list[str], words: str
     assert words in run.output.replace("\n", " ")
 
 
+def test_another_passphrase_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    secret = "another passphrase of forty characters!!"
+    given = {"postgresql_backup_repositories": [{"name": "local", "passphrase": secret, "retention_days": 14}]}
+    given["postgresql_backup_repositories"][0] |= {"schedule": {"full": "Sun 02:00"}}
+    before = lab.shell("ops1", "sha256sum /etc/pgbackrest/*.conf /etc/pgbackrest/conf.d/*")
+    run = lab.playbook("site.yml", "-e", json.dumps(given), expect=ERROR)
+    assert "the passphrase of the repository local is another one than its backups are encrypted with" in run.output
+    assert "refused, and nothing was changed" in run.output
+    assert lab.shell("ops1", "sha256sum /etc/pgbackrest/*.conf /etc/pgbackrest/conf.d/*") == before
+
+
+def test_a_passphrase_that_was_changed_on_the_host_is_said_in_words(lab: Lab) -> None:
+    secrets = "/etc/pgbackrest/conf.d/secrets.conf"
+    lab.shell("ops1", f"cp -a {secrets} /root/kept && sed -i s/repo1-cipher-pass=./repo1-cipher-pass=@/ {secrets}")
+    try:
+        words = findings(lab, "ops1", "repository")
+        assert "repository local does not answer: [" in words
+        assert "it was written with another passphrase, or is damaged" in words
+        run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
+        assert "it was written with another passphrase, or is damaged" in run.output
+    finally:
+        lab.shell("ops1", f"mv /root/kept {secrets}")
+    assert findings(lab, "ops1", "repository") == RIGHT
+
+
 def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
     lab.stop("ops1")
     lab.sql("db1", WRITE)
@@ -110,8 +111,8 @@ def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
     assert int(lab.sql("db1", WAITING)) >= SEGMENTS
     lab.start("ops1")
     archived(lab)
-    assert findings(lab, "ops1", "repository") == "nothing is wrong"
-    assert findings(lab, "db1", "database") == "nothing is wrong"
+    assert findings(lab, "ops1", "repository") == RIGHT
+    assert findings(lab, "db1", "database") == RIGHT
 
 
 def test_without_the_object_storage_wal_waits(lab: Lab) -> None:

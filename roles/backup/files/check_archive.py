@@ -39,6 +39,8 @@ SEGMENT = re.compile(r"(?P<id>[^/]+)/[0-9A-F]{16}/(?P<name>[0-9A-F]{24})-[0-9a-f
 HISTORY = re.compile(r"(?P<id>[^/]+)/(?P<timeline>[0-9A-F]{8})\.history")
 LSN_BITS = 32
 
+FAILED_UNITS = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"]
+
 ARCHIVER = """
 SELECT json_build_object(
   'recovery', pg_is_in_recovery(),
@@ -335,8 +337,15 @@ def run(command: list[str], limit: float = LIMIT) -> str:
     return done.stdout
 
 
+def check_units(failed: str) -> Iterator[Finding]:
+    """Yield the units of backups whose last run failed, from systemctl's list of them."""
+    for unit in (line.split()[0] for line in failed.splitlines() if line.strip()):
+        yield Finding("unit_failed", f"the last run of {unit} failed: journalctl -u {unit} says why")
+
+
 def look_at_repositories(config: Json) -> Iterator[Finding | Metric]:
-    """Yield all that the lists of backups and of WAL say."""
+    """Yield all that the lists of backups and of WAL say, and which unit failed."""
+    yield from check_units(run([*FAILED_UNITS, "steadfast-backup@*", "steadfast-verify-*"]))
     names = WalNames(config["wal_segment_bytes"])
     stanza = config["stanza"]
     info: Json = json.loads(run(["pgbackrest", f"--stanza={stanza}", "--output=json", "info"]))[0]
