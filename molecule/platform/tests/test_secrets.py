@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from lab import STATE
+from lab import ROOT, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +44,50 @@ def newcomer(lab: Lab, tmp_path: Path) -> Iterator[Path]:
 def lines_of(key: str) -> set[str]:
     """The lines that make up a private key."""
     return {line for line in key.splitlines() if line and not line.startswith("-----")}
+
+
+@contextlib.contextmanager
+def watched(lab: Lab, words: list[str]) -> Iterator[dict[str, list[str]]]:
+    """Look at the processes of all hosts and of the controller meanwhile; what was seen is there afterwards."""
+    script = (ROOT / "tests" / "watcher.py").read_text(encoding="utf-8")
+    seen: dict[str, list[str]] = {}
+    watchers = {}
+    for host in MEMBERS:
+        lab.shell(host, "rm -f /run/watched && cat > /run/watcher.py", stdin=script)
+        watchers[host] = ["ssh", "-F", str(STATE / "ssh_config"), host, "sudo python3 /run/watcher.py /run/watched"]
+    ended = STATE / "watched"
+    ended.unlink(missing_ok=True)
+    watchers["the controller"] = [sys.executable, str(ROOT / "tests" / "watcher.py"), str(ended)]
+    running = {
+        name: subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) for name, command in watchers.items()
+    }
+    for process in running.values():
+        assert process.stdin is not None
+        process.stdin.write("\n".join(words))
+        process.stdin.close()
+        process.stdin = None
+    try:
+        yield seen
+    finally:
+        ended.touch()
+        for host in MEMBERS:
+            lab.shell(host, "touch /run/watched")
+        for name, process in running.items():
+            seen[name] = process.communicate(timeout=30)[0].splitlines()
+        ended.unlink()
+
+
+def test_no_process_shows_a_secret(lab: Lab) -> None:
+    canary = "canary-of-the-processes"
+    with watched(lab, [canary, *SECRETS.values()]) as seen:
+        lab.shell("db1", f"KEPT={canary} sleep 2")
+        lab.shell("db3", "rm /etc/ssl/postgresql/main/server.key")
+        lab.playbook("site.yml", "-vvv")
+        lab.playbook("playbooks/run_backup.yml")
+    assert "word 1: environ of sleep" in seen["db1"]
+    told = [(name, hit) for name, hits in seen.items() for hit in hits[:-1] if not hit.startswith("word 1: ")]
+    assert told == []
+    assert all(int(hits[-1].removesuffix(" looks")) > 50 for hits in seen.values())
 
 
 def test_a_verbose_run_tells_no_secret(lab: Lab, newcomer: Path) -> None:
