@@ -61,14 +61,21 @@ class Context:
         found: Json | None = (self.observed.get(host) or {}).get("backup")
         return found
 
+    def info(self, repository: Repository) -> Json | None:
+        """What was seen of a repository, by its place: its number may be another one now; None when nobody looked."""
+        seen = self.seen(self.keeper["name"])
+        if seen is None:
+            return None
+        infos: Mapping[str, Json] = seen["repositories"]
+        return next((info for info in infos.values() if info["place"] == repository.place), _repositories.NOTHING)
+
 
 def of_cluster(context: Context) -> dict[str, Any]:
     """Return what the cluster's backups need from the repository host."""
     if not context.repositories:
         return {"stanza": context.cluster["name"], "repository": "", "repositories": []}
     live = [repository for repository in context.repositories if not repository.suspended]
-    seen = context.seen(context.keeper["name"])
-    infos = {repository.name: (seen or {}).get("repositories", {}).get(str(repository.number)) for repository in live}
+    infos = {repository.name: context.info(repository) for repository in live}
     returned = _returned(context)
     owed = [
         name
@@ -143,20 +150,19 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
     if not context.repositories:
         return
     name = context.keeper["name"]
-    seen = context.seen(name)
     if bootstraps and context.observed.get(name) is None:
         yield (
             f"{name} could not be observed, and its repositories may hold backups of {context.cluster['name']}: no new "
             "cluster is made. Run again when it is reachable"
         )
     for repository in context.repositories:
-        info = ((seen or {}).get("repositories") or {}).get(str(repository.number)) or {}
+        info = context.info(repository) or {}
         if bootstraps and info.get("error"):
             yield (
                 f"repository {repository.name} does not answer and may hold backups of {context.cluster['name']}: no "
                 f"new cluster is made ({info['error']})"
             )
-        if info.get("stanza") and info["place"] == repository.place and info["seal"] not in {"", repository.seal}:
+        if info.get("stanza") and info["seal"] not in {"", repository.seal}:
             yield (
                 f"the passphrase of the repository {repository.name} is another one than its backups are encrypted "
                 "with. Write the former one; for a new one give the repository another path as well "
@@ -184,11 +190,10 @@ def clone_from(context: Context) -> int:
     """Return the number of the first repository with a backup that new standbys are copied from; 0 for the primary."""
     plan = of_cluster(context)
     owed = {backup["repository"] for backup in plan.get("owed", [])}
-    infos = (context.seen(context.keeper["name"]) or {}).get("repositories", {}) if context.repositories else {}
     whole = [
         repository.number
         for repository in context.repositories
-        if repository.name not in owed and (infos.get(str(repository.number)) or {}).get("full") is not None
+        if repository.name not in owed and (context.info(repository) or _repositories.NOTHING)["full"] is not None
     ]
     return min(whole, default=0)
 
@@ -208,8 +213,8 @@ def to_observe(cluster: Json, duties: Sequence[str]) -> dict[str, Any] | None:
     """Return what instance_info looks at on a host with these duties; nothing without repositories."""
     if not cluster.get("repositories") or not {DATABASE, REPOSITORY} & set(duties):
         return None
-    live = [item["number"] for item in cluster["repositories"] if not item["suspended"]]
-    return {"user": _user({"duties": duties}), "repositories": live if REPOSITORY in duties else []}
+    numbers = list(range(1, _repositories.MOST + 1)) if REPOSITORY in duties else []
+    return {"user": _user({"duties": duties}), "repositories": numbers}
 
 
 # How backups log in: as a role of their own, over the socket, where pgBackRest runs as the server's user.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, read_json, run
-from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import sealed_for
+from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import NOTHING, sealed_for
 from ansible_collections.steadfast.postgresql.plugins.module_utils._seal import seal
 
 Json = Mapping[str, Any]
@@ -37,18 +37,16 @@ def backup(
     Args:
         stanza: name of the cluster.
         user: who pgBackRest runs as here.
-        repositories: on the repository host, the numbers of those to look at.
+        repositories: on the repository host, numbers; those that its configuration has are looked at.
         certificates: directory of what pgBackRest's server shows to others.
         places: on a database host, the directory that holds the WAL.
     """
     has_user = _exists(user)
+    there = {number: found for number in repositories if (found := written(stanza, number))}
     # Each on its own: one that does not answer says nothing about the others.
-    with ThreadPoolExecutor(max_workers=max(1, len(repositories))) as pool:
-        infos = pool.map(lambda number: info(stanza, user, number) if has_user else absent(), repositories)
-        found = {
-            str(number): {**answer, **written(stanza, number)}
-            for number, answer in zip(repositories, infos, strict=True)
-        }
+    with ThreadPoolExecutor(max_workers=max(1, len(there))) as pool:
+        infos = pool.map(lambda number: info(stanza, user, number), there)
+        found = {str(number): {**answer, **there[number]} for number, answer in zip(there, infos, strict=True)}
     return {
         "user": has_user,
         "units": units(),
@@ -57,11 +55,6 @@ def backup(
         "repositories": found,
         "emergency_file": emergency_file(places[0]) if places else None,
     }
-
-
-def absent() -> dict[str, Any]:
-    """Return what is said of a repository on a host where pgBackRest is not set up."""
-    return {"answers": True, "error": "", "stanza": False, "systems": [], "full": None}
 
 
 def info(stanza: str, user: str, number: int) -> dict[str, Any]:
@@ -76,14 +69,16 @@ def info(stanza: str, user: str, number: int) -> dict[str, Any]:
     except CommandError as error:
         # 27: no such repository in the configuration, 31 and 37: it lacks an option, so it is still to be written.
         missing = any(f"[{code:03}]" in str(error) for code in (27, 31, 37)) or "No such file" in str(error)
-        return absent() if missing else absent() | {"answers": False, "error": str(error)}
+        return {**NOTHING} if missing else {**NOTHING, "answers": False, "error": str(error)}
 
 
 def written(stanza: str, number: int) -> dict[str, Any]:
-    """Return where this host's configuration has a repository, and the seal of the passphrase that it has for it."""
+    """Return where this host's configuration has a repository, and the seal of its passphrase; nothing without one."""
     files = [CONFIGURATION / "pgbackrest.conf", CONFIGURATION / "conf.d" / "secrets.conf"]
     lines = [line for path in files if path.exists() for line in path.read_text(encoding="utf-8").splitlines()]
     options = dict(line.split("=", 1) for line in lines if line.startswith(f"repo{number}-"))
+    if f"repo{number}-path" not in options:
+        return {}
     passphrase = options.get(f"repo{number}-cipher-pass", "")
     return {
         "place": [options.get(f"repo{number}-{name}", "") for name in ("path", "s3-bucket", "s3-endpoint")],
@@ -93,7 +88,7 @@ def written(stanza: str, number: int) -> dict[str, Any]:
 
 def _info(answer: Sequence[Json], number: int) -> dict[str, Any]:
     if not answer:
-        return absent()
+        return {**NOTHING}
     stanza = answer[0]
     repository: Json = next((item for item in stanza.get("repo", []) if item["key"] == number), {})
     status = repository.get("status", {"code": 1, "message": ""})

@@ -77,6 +77,10 @@ class Repository:
         return min(known) if known else None
 
 
+NOTHING: Json = {"answers": True, "error": "", "stanza": False, "systems": [], "full": None}
+"""What is seen of a repository that no configuration has."""
+
+
 def resolve(given: Sequence[Json], suspended: Sequence[str], cluster: str) -> list[Repository]:
     """Return the repositories of a cluster, which are without mistakes; what they do not say has its default."""
     return [

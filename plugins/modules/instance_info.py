@@ -28,7 +28,7 @@ options:
         type: str
         required: true
       repositories:
-        description: On the repository host, numbers of the repositories.
+        description: On the repository host, numbers of repositories; those that its configuration has are looked at.
         type: list
         elements: int
         default: []

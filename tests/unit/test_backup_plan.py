@@ -323,3 +323,13 @@ def test_refusals(hosts: Mapping[str, Any], infos: tuple[Any, ...], refusals: li
 def test_the_site_survives_a_task_variable() -> None:
     own = decide("ops1")["self"]["backup"]
     assert _backup_plan.site_from(own["site"]).repository.name == "ops1"
+
+
+def test_a_repository_is_known_by_its_place_whatever_its_number() -> None:
+    another = LOCAL | {"name": "another", "path": "/srv/another", "seal": "seal of another"}
+    # The configuration of the hosts still has the one that was first, and has never had the other.
+    infos = ({**WHOLE, "place": ["/srv/pgbackrest/main/local", "", ""], "seal": "seal of local"},)
+    decision = decide("ops1", repositories=(another, LOCAL | {"number": 2}), infos=infos)
+    assert decision["refusals"] == []
+    assert [backup["repository"] for backup in decision["backup"]["owed"]] == ["another"]
+    assert decision["backup"]["without_stanza"] == ["another"]

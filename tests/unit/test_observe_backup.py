@@ -87,7 +87,7 @@ def test_without_the_user_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(_observe_backup, "run", lambda command, *_, **__: "\n")
     found = _observe_backup.backup("main", "nobody-here", [1], certificates=tmp_path, places=[])
     assert (found["user"], found["units"]) == (False, {})
-    assert found["repositories"] == {"1": ABSENT | {"place": ["", "", ""], "seal": ""}}
+    assert found["repositories"] == {}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,7 @@ def test_where_a_repository_is_and_its_sealed_passphrase(
     (tmp_path / "pgbackrest.conf").write_text(f"[global]\n{options}")
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "secrets.conf").write_text(secrets)
+    assert _observe_backup.written("main", 3) == {}
     place = ["/main", "b", "s3.example.com"]
     assert _observe_backup.written("main", 2) == {"place": place, "seal": sealed}
 
