@@ -59,6 +59,7 @@ def _written(observed: Mapping[str, Json | None]) -> dict[str, str]:
     """Return the addresses that stand in the members' files; the primary's file is the one that counts."""
     found: dict[str, str] = {}
     for seen in sorted(filter(None, observed.values()), key=_takes_writes):
+        found |= ((seen.get("backup") or {}).get("check") or {}).get("addresses", {})
         found |= seen.get("replicas") or {}
     return found
 

@@ -202,10 +202,12 @@ def _is_database(site: Site, host: Host) -> bool:
 def _archiving() -> Sections:
     """Return how a database host pushes and fetches WAL.
 
-    The setting that drops WAL when a repository is down (archive-push-queue-max) is left out on purpose.
+    The setting that drops WAL when a repository is down (archive-push-queue-max) is left out on purpose. One that is
+    silent is tried several times before it counts as down: with the default timeout of a minute for each, that takes
+    minutes in which nothing is said.
     """
     return {
-        "global:archive-push": {"archive-async": "y", "spool-path": "/var/spool/pgbackrest"},
+        "global:archive-push": {"archive-async": "y", "io-timeout": "15", "spool-path": "/var/spool/pgbackrest"},
         # A promotion waits for a restore_command that hangs, and large queues make single calls slow.
         "global:archive-get": {
             "archive-async": "y",
@@ -223,7 +225,7 @@ def _stanza(site: Site) -> dict[str, str | list[str]]:
     own_first = sorted(site.databases, key=lambda host: host.name != site.own.name)
     for number, host in enumerate(own_first, 1):
         own = host.name == site.own.name
-        if not (own or site.keeps_backups):
+        if not own and not (site.keeps_backups and host.address):
             continue
         prefix = f"pg{number}-"
         found |= {f"{prefix}path": host.data_directory, f"{prefix}port": str(site.postgresql_port)}

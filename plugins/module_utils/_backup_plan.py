@@ -101,6 +101,8 @@ def of_host(context: Context) -> dict[str, Any]:
     if not duties or context.observed.get(context.host) is None:
         return {"duties": []}
     site, user = _site(context), _user(member)
+    if not site.repository.address and not site.keeps_backups:
+        return {"duties": []}  # said in left
     seen = context.seen(context.host) or {"user": False, "units": {}, "stale": [], "check": None}
     schedules = _schedules(context)
     wanted = _systemd.running(duties, schedules)
@@ -177,6 +179,16 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
                 "restore it (docs/runbooks/lost_cluster.md); to begin anew write another postgresql_cluster_name, or "
                 f"another path for {repository.name}"
             )
+
+
+def left(context: Context) -> Iterator[str]:
+    """Yield what is not configured, because nobody knows where the repository host is."""
+    if context.repositories and not context.keeper["address"]:
+        name = context.keeper["name"]
+        yield (
+            f"pgbackrest.conf: is not written on the database hosts, because the address of {name} is not known; run "
+            f"site.yml once it answers, or write postgresql_address for {name}"
+        )
 
 
 def newly_suspended(context: Context) -> list[str]:
@@ -329,6 +341,8 @@ def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
         "cluster": cluster["name"],
         "stanza": cluster["name"],
         "metrics": own["postgresql_backup_metrics_directory"],
+        # For a run in which a member cannot be asked.
+        "addresses": {item["name"]: item["address"] for item in context.members if item["address"]},
     }
     if REPOSITORY in member["duties"]:
         found["wal_segment_bytes"] = _segment_bytes(context)

@@ -90,7 +90,12 @@ def decide(given: Given) -> dict[str, Any]:
         "hosts": plain["hosts"],
         "slots": plain["slots"],
         "announced": list(_announced(topology)),
-        "left": [*plain["left"], *_addresses.left(addresses), *_host.left(host_inputs(given))],
+        "left": [
+            *plain["left"],
+            *_addresses.left(addresses),
+            *_backup_plan.left(given.backups),
+            *_host.left(host_inputs(given)),
+        ],
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
         "rules_of_roles": [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else [],

@@ -65,8 +65,9 @@ def info(stanza: str, user: str, number: int) -> dict[str, Any]:
     command = ["pgbackrest", f"--stanza={stanza}", f"--repo={number}", "--output=json", "info"]
     try:
         text = run(["runuser", "-u", user, "--", *command], INFO_LIMIT, cwd="/")
-        return _info(json.loads(text), number)
-    except CommandError as error:
+        # Its messages can hold the bytes of a file that it could not decrypt.
+        return _info(json.loads(text, strict=False), number)
+    except (CommandError, ValueError) as error:
         # 27: no such repository in the configuration, 31 and 37: it lacks an option, so it is still to be written.
         missing = any(f"[{code:03}]" in str(error) for code in (27, 31, 37)) or "No such file" in str(error)
         return {**NOTHING} if missing else {**NOTHING, "answers": False, "error": str(error)}

@@ -333,3 +333,36 @@ def test_a_repository_is_known_by_its_place_whatever_its_number() -> None:
     assert decision["refusals"] == []
     assert [backup["repository"] for backup in decision["backup"]["owed"]] == ["another"]
     assert decision["backup"]["without_stanza"] == ["another"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "left"),
+    [
+        pytest.param({"ops1": "10.0.0.9"}, "repo1-host=10.0.0.9\n", [], id="a run wrote it down"),
+        pytest.param(
+            {},
+            "",
+            [
+                "pgbackrest.conf: is not written on the database hosts, because the address of ops1 is not known; run "
+                "site.yml once it answers, or write postgresql_address for ops1"
+            ],
+            id="nobody knows it",
+        ),
+    ],
+)
+def test_where_a_repository_host_is_that_does_not_answer(
+    written: dict[str, str], expected: str, left: list[str]
+) -> None:
+    known = given("db1", healthy(ops1=None))
+    whole.seen(known, "db1")["backup"] |= {"check": {"addresses": written}}
+    decision = _decision.decide(known)
+    assert expected in decision["self"]["backup"].get("configuration", "")
+    assert decision["left"] == ["ops1: not observed", *left]
+    assert bool(decision["self"]["backup"]["duties"]) is bool(expected)
+
+
+def test_a_database_host_that_nobody_knows_is_in_no_configuration() -> None:
+    own = decide("ops1", healthy(db3=None))["self"]["backup"]
+    assert "pg2-host=10.0.0.2" in own["configuration"]
+    assert "pg3-" not in own["configuration"]
+    assert own["check"]["addresses"] == {"db1": "10.0.0.1", "db2": "10.0.0.2", "ops1": "10.0.0.9"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -178,6 +179,19 @@ BACKUPS = [
         ["repository daily does not answer: other"],
     ),
     (
+        "another passphrase",
+        info(code=99, message="[FormatError] unable to load info file 'a' or 'b':\nFormatError: \ufffd\x1b"),
+        [
+            "repository daily does not answer: [FormatError] unable to load info file 'a' or 'b': it was written with "
+            "another passphrase, or is damaged"
+        ],
+    ),
+    (
+        "empty",
+        info(code=1, message="missing stanza path"),
+        ["repository daily holds nothing of this cluster: run site.yml, which begins it anew"],
+    ),
+    (
         "damaged pages",
         info(aged("1F", 5, error=True), aged("2F", 1)),
         [
@@ -321,6 +335,25 @@ def test_units_whose_last_run_failed() -> None:
         "says why"
     ]
     assert texts(script.check_units("")) == []
+
+
+def test_an_answer_with_the_bytes_of_what_was_not_decrypted() -> None:
+    assert script.parsed('["\x1b"]') == ["\x1b"]
+    with pytest.raises(script.CommandError, match="pgbackrest's answer cannot be read: "):
+        script.parsed("no JSON")
+
+
+def test_a_repository_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "INFO_LIMIT", 0.1)
+    monkeypatch.setattr(script.subprocess, "run", functools.partial(hangs, script.subprocess.TimeoutExpired))
+    answer = script.info_of("main", 1)
+    assert texts(script.check_backups(repository(), answer, NOW)) == [
+        "repository daily does not answer: pgbackrest did not end within 0 s"
+    ]
+
+
+def hangs(error: type[Exception], command: list[str], *, timeout: float, **_: Any) -> None:
+    raise error(command, timeout)
 
 
 def test_usage() -> None:

@@ -46,6 +46,11 @@ def failed(words: str) -> CommandError:
         pytest.param(stanza(1), ABSENT | {"systems": ["73"]}, id="no stanza"),
         pytest.param("[]", ABSENT, id="nothing"),
         pytest.param(
+            "no JSON",
+            ABSENT | {"answers": False, "error": "Expecting value: line 1 column 1 (char 0)"},
+            id="no answer that can be read",
+        ),
+        pytest.param(
             stanza(99, message="[CryptoError]"),
             ABSENT | {"answers": False, "error": "[CryptoError]", "systems": ["73"]},
             id="it cannot be read",

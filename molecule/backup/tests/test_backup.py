@@ -27,9 +27,15 @@ END LOOP; END $$;
 
 @pytest.fixture
 def mended(lab: Lab) -> Iterator[Lab]:
-    """Make a new full backup afterwards, so that the next test finds nothing wrong."""
+    """Make a new full backup afterwards, and expire those before it, so that the next test finds nothing wrong."""
     yield lab
-    lab.playbook("playbooks/run_backup.yml", "-e", "repository=local", expect=None)
+    old = [item["label"] for item in info(lab)["backup"] if item["database"]["repo-key"] == 1]
+    lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=local", expect=None)
+    expire = "cd / && runuser -u pgbackrest -- pgbackrest --stanza=main --repo=1 --set={} expire"
+    for label in (label for label in old if label.endswith("F")):
+        lab.shell("ops1", expire.format(label))
+    lab.shell("ops1", "systemctl start steadfast-verify-repositories.service")
+    assert findings(lab, "ops1", "repository") == RIGHT
 
 
 def test_the_platform_is_backed_up(lab: Lab) -> None:
@@ -106,7 +112,9 @@ def test_a_passphrase_that_was_changed_on_the_host_is_said_in_words(lab: Lab) ->
 def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
     lab.stop("ops1")
     lab.sql("db1", WRITE)
-    run = lab.playbook("site.yml", expect=UNREACHABLE)
+    lab.playbook("site.yml", expect=UNREACHABLE)
+    lab.wait(lambda: "archiving fails: " in findings(lab, "db1", "database"), 120)
+    run = lab.playbook("playbooks/check_cluster.yml", expect=UNREACHABLE)
     assert "archiving fails: " in run.output
     assert int(lab.sql("db1", WAITING)) >= SEGMENTS
     lab.start("ops1")
@@ -116,14 +124,17 @@ def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
 
 
 def test_without_the_object_storage_wal_waits(lab: Lab) -> None:
-    lab.shell("store1", "systemctl stop object-storage")
+    # It keeps everything in memory, so it is frozen, not stopped: nobody answers.
+    lab.shell("store1", "systemctl kill --signal=STOP object-storage")
     try:
         lab.sql("db1", "SELECT pg_switch_wal()")
         run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
         assert "repository offsite does not answer" in run.output
         assert "repository local" not in run.output
     finally:
-        lab.shell("store1", "systemctl start object-storage")
+        lab.shell("store1", "systemctl kill --signal=CONT object-storage")
+    archived(lab)
+    assert findings(lab, "ops1", "repository") == RIGHT
 
 
 def test_a_byte_that_changed_in_a_backup(mended: Lab) -> None:

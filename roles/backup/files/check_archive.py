@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from typing import Any
 Json = Mapping[str, Any]
 
 LIMIT = 60  # seconds for an answer that costs little
+INFO_LIMIT = 15  # seconds for the list of backups
+UNKNOWN = 99  # pgBackRest's status of a repository that it cannot read
 VERIFY_LIMIT = 24 * 3600
 DAY, HOUR = 86400, 3600
 ROOM_ALARM = 0.70  # share of pg_wal's file system that is used
@@ -38,6 +41,7 @@ LATE_ARCHIVE = 10  # archive_timeouts without an archived segment while some wai
 SEGMENT = re.compile(r"(?P<id>[^/]+)/[0-9A-F]{16}/(?P<name>[0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?")
 HISTORY = re.compile(r"(?P<id>[^/]+)/(?P<timeline>[0-9A-F]{8})\.history")
 LSN_BITS = 32
+NO_LIST = {"repository_down", "repository_empty"}  # findings of a repository in which there is nothing to list
 
 FAILED_UNITS = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"]
 
@@ -211,8 +215,12 @@ def check_backups(repository: Json, info: Json, now: float) -> Iterator[Finding 
     name, number = repository["name"], repository["number"]
     label = (("repository", name),)
     status: Json = next((item["status"] for item in info.get("repo", []) if item["key"] == number), {})
-    answers = status.get("code", 99) in {0, 2}  # 2: no backup yet
+    answers = status.get("code", UNKNOWN) in {0, 2}  # 2: no backup yet
     yield Metric("repository_up", float(answers), label)
+    if status.get("code") in {1, 3}:  # no folder of the stanza, or none of its files
+        text = f"repository {name} holds nothing of this cluster: run site.yml, which begins it anew"
+        yield Finding("repository_empty", text)
+        return
     if not answers:
         yield Finding(
             "repository_down", f"repository {name} does not answer: {said(status.get('message', 'no status'))}"
@@ -329,8 +337,10 @@ def run(command: list[str], limit: float = LIMIT) -> str:
             timeout=limit,
             stdin=subprocess.DEVNULL,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise CommandError(str(error)) from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"{command[0]} did not end within {limit:.0f} s") from error
     if done.returncode:
         words = " ".join((done.stderr or done.stdout).split())
         raise CommandError(f"{command[0]} ended with status {done.returncode}: {words[-300:]}")
@@ -343,12 +353,33 @@ def check_units(failed: str) -> Iterator[Finding]:
         yield Finding("unit_failed", f"the last run of {unit} failed: journalctl -u {unit} says why")
 
 
+def info_of(stanza: str, number: int) -> Json:
+    """Return what pgBackRest knows of a repository; of one that does not answer in time, that."""
+    command = ["pgbackrest", f"--stanza={stanza}", f"--repo={number}", "--output=json", "info"]
+    try:
+        found: Json = parsed(run(command, INFO_LIMIT))[0]
+    except CommandError as error:
+        return {"repo": [{"key": number, "status": {"code": UNKNOWN, "message": str(error)}}]}
+    return found
+
+
+def parsed(text: str) -> Any:
+    """Read JSON of pgBackRest, whose messages can hold the bytes of a file that it could not decrypt."""
+    try:
+        return json.loads(text, strict=False)
+    except ValueError as error:
+        raise CommandError(f"pgbackrest's answer cannot be read: {error}") from error
+
+
 def look_at_repositories(config: Json) -> Iterator[Finding | Metric]:
     """Yield all that the lists of backups and of WAL say, and which unit failed."""
     yield from check_units(run([*FAILED_UNITS, "steadfast-backup@*", "steadfast-verify-*"]))
     names = WalNames(config["wal_segment_bytes"])
     stanza = config["stanza"]
-    info: Json = json.loads(run(["pgbackrest", f"--stanza={stanza}", "--output=json", "info"]))[0]
+    live = [repository["number"] for repository in config["repositories"] if not repository["suspended"]]
+    # Each on its own, all at once: one that does not answer hides and delays nothing of the others.
+    with ThreadPoolExecutor(max_workers=max(1, len(live))) as pool:
+        infos = dict(zip(live, pool.map(lambda number: info_of(stanza, number), live), strict=True))
     for repository in config["repositories"]:
         name, number = repository["name"], repository["number"]
         yield Metric("repository_suspended", float(repository["suspended"]), (("repository", name),))
@@ -357,9 +388,10 @@ def look_at_repositories(config: Json) -> Iterator[Finding | Metric]:
                 "suspended", f"repository {name} is suspended: it gets no WAL and no backups until it is back"
             )
             continue
+        info = infos[number]
         found = list(check_backups(repository, info, time.time()))
         yield from found
-        if any(isinstance(item, Finding) and item.name == "repository_down" for item in found):
+        if any(isinstance(item, Finding) and item.name in NO_LIST for item in found):
             continue
         try:
             yield from check_wal(
@@ -383,7 +415,7 @@ def look_inside(config: Json) -> Iterator[Finding | Metric]:
 def listed(stanza: str, number: int) -> list[str]:
     """Return the paths below a stanza's archive."""
     command = ["pgbackrest", f"--repo={number}", "--recurse", "--output=json", "repo-ls", f"archive/{stanza}"]
-    return list(json.loads(run(command)))
+    return list(parsed(run(command)))
 
 
 def reader(stanza: str, number: int) -> Callable[[str], str]:
