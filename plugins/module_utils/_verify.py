@@ -300,7 +300,8 @@ def _primary(outcome: Outcome) -> Iterator[Finding]:
             text = f"Commits of {setting} wait for no standby, so they can be lost with {host}."
             yield Finding(ERROR, host, text, "Reset synchronous_commit there (ALTER ROLE or ALTER DATABASE ... RESET).")
     yield from _former_administrators(outcome, host, server)
-    yield from _archive(host, server)
+    if not any(found["name"] == "archive_failing" for found in outcome.seen[host].get("archive_findings", [])):
+        yield from _archive(host, server)
 
 
 def _former_administrators(outcome: Outcome, host: str, server: Json) -> Iterator[Finding]:

@@ -321,3 +321,14 @@ def test_the_worst_comes_first() -> None:
 
 def _order(severity: str) -> int:
     return ["error", "warning", "info"].index(severity)
+
+
+def test_an_archive_that_fails_is_said_once() -> None:
+    given = at(
+        "db1",
+        "server",
+        archiver={"waiting": 3, "last_failed": "7", "last_failed_at": 9.0, "last_archived_at": 8.0},
+    )
+    assert verified(given) == ["error db1: Archiving fails on db1: 3 segments wait, last 7. The server's log says why."]
+    whole.seen(given, "db1")["archive_findings"] = [{"name": "archive_failing", "text": "archiving fails: 3 segments"}]
+    assert [text.partition(".")[0] for text in verified(given)] == ["error db1: db1: archiving fails: 3 segments"]

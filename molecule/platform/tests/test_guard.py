@@ -62,7 +62,7 @@ for top in sys.argv[1:]:
 """
 FOLDERS = (
     "/var/lib/postgresql /run/postgresql /var/log/postgresql /etc/postgresql /etc/ssl/postgresql /etc/steadfast "
-    "/var/lib/steadfast"
+    "/var/lib/steadfast /etc/pgbackrest /srv/pgbackrest /var/spool/pgbackrest /var/log/pgbackrest /var/lib/pgbackrest"
 )
 
 
@@ -102,7 +102,12 @@ def test_another_user_of_a_host_opens_nothing(lab: Lab, host: str) -> None:
     opened = lab.shell(host, f"python3 - {FOLDERS}", stdin=OPENS).splitlines()
     certificates = ["/etc/ssl/postgresql/main/ca.crt", "/etc/ssl/postgresql/main/server.crt"]
     # Every client gets to see those; a number and our own records tell nobody anything.
-    harmless = ("/run/postgresql/16-main.pid", "/var/lib/steadfast/main/")
+    harmless = (
+        "/run/postgresql/16-main.pid",
+        "/var/lib/steadfast/main/",
+        "/etc/pgbackrest/steadfast.json",
+        "/etc/pgbackrest/offsite.crt",
+    )
     assert sorted(path for path in opened if not path.startswith(harmless)) == certificates
 
 
