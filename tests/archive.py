@@ -34,6 +34,6 @@ def findings(lab: Lab, host: str, duty: str) -> str:
 
 
 def archived(lab: Lab, host: str = "db1") -> None:
-    """Wait until no segment waits on the primary."""
-    lab.sql(host, "SELECT pg_switch_wal()")
+    """Fill another segment, and wait until none waits on the primary."""
+    lab.sql(host, "SELECT pg_logical_emit_message(true, $$test$$, $$archived$$); SELECT pg_switch_wal()")
     lab.wait(lambda: lab.sql(host, WAITING) == "0", 120)

@@ -1,4 +1,4 @@
-"""Backups that are killed, a full repository, a copy that would push, bytes that must not be readable."""
+"""Repositories that are away, damaged or full, backups that are killed, a copy that would push, bytes that must not be readable."""
 
 from __future__ import annotations
 
@@ -16,19 +16,86 @@ if TYPE_CHECKING:
     from lab import Lab
 
 ERROR = 2
+UNREACHABLE = 4
 FULL = "steadfast-backup@local-full.service"
 VERIFY = "steadfast-verify-repositories.service"
 DATA = "/var/lib/postgresql/16/main"
 SMALL = "/srv/small"
-SEGMENTS = """
+SEGMENTS = 100
+WRITE = f"""
 CREATE TABLE IF NOT EXISTS segments (number int);
-DO $$ BEGIN FOR number IN 1..10 LOOP
+DO $$ BEGIN FOR number IN 1..{SEGMENTS} LOOP
   INSERT INTO segments VALUES (number);
   PERFORM pg_switch_wal();
   COMMIT;
 END LOOP; END $$;
 """
 BULK = "CREATE TABLE bulk AS SELECT number, sha512(number::text::bytea) FROM generate_series(1, 3000000) AS number"
+
+
+@pytest.fixture
+def mended(lab: Lab) -> Iterator[Lab]:
+    """Make a new full backup afterwards, and expire those before it, so that the next test finds nothing wrong."""
+    yield lab
+    old = [item["label"] for item in info(lab)["backup"] if item["database"]["repo-key"] == 1]
+    lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=local", expect=None)
+    expire = "cd / && runuser -u pgbackrest -- pgbackrest --stanza=main --repo=1 --set={} expire"
+    for label in (label for label in old if label.endswith("F")):
+        lab.shell("ops1", expire.format(label))
+    lab.shell("ops1", "systemctl start steadfast-verify-repositories.service")
+    assert findings(lab, "ops1", "repository") == RIGHT
+
+
+def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
+    lab.stop("ops1")
+    lab.sql("db1", WRITE)
+    lab.playbook("site.yml", expect=UNREACHABLE)
+    lab.wait(lambda: "archiving fails: " in findings(lab, "db1", "database"), 120)
+    run = lab.playbook("playbooks/check_cluster.yml", expect=UNREACHABLE)
+    assert "archiving fails: " in run.output
+    assert int(lab.sql("db1", WAITING)) >= SEGMENTS
+    lab.start("ops1")
+    archived(lab)
+    assert findings(lab, "ops1", "repository") == RIGHT
+    assert findings(lab, "db1", "database") == RIGHT
+
+
+def test_without_the_object_storage_wal_waits(lab: Lab) -> None:
+    # It keeps everything in memory, so it is frozen, not stopped: nobody answers.
+    lab.shell("store1", "systemctl kill --signal=STOP object-storage")
+    try:
+        lab.sql("db1", "SELECT pg_switch_wal()")
+        run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
+        assert "repository offsite does not answer" in run.output
+        assert "repository local" not in run.output
+    finally:
+        lab.shell("store1", "systemctl kill --signal=CONT object-storage")
+    archived(lab)
+    assert findings(lab, "ops1", "repository") == RIGHT
+
+
+def test_a_byte_that_changed_in_a_backup(mended: Lab) -> None:
+    flip = (
+        'path=$(find /srv/pgbackrest/main/local/backup/main/*F -path "*/bundle/*" | tail -n 1) && '
+        'python3 -c "import sys; f = open(sys.argv[1], mode=chr(114) + chr(43) + chr(98)); f.seek(200); '
+        'b = f.read(1); f.seek(200); f.write(bytes([b[0] ^ 255]))" $path'
+    )
+    mended.shell("ops1", flip)
+    mended.shell("ops1", "systemctl start steadfast-verify-repositories.service", check=False)
+    words = mended.shell("ops1", "journalctl -u steadfast-verify-repositories.service -o cat --no-pager")
+    assert "verify finds damage in local" in words
+    assert mended.shell("ops1", "systemctl is-failed steadfast-verify-repositories.service") == "failed"
+
+
+def test_wal_that_is_missing(mended: Lab) -> None:
+    archived(mended)
+    segment = mended.sql("db1", "SELECT last_archived_wal FROM pg_stat_archiver")
+    archived(mended)
+    mended.shell("ops1", f"rm {LOCAL}/archive/main/*/*/{segment}-*")
+    words = findings(mended, "ops1", "repository")
+    assert f"no recovery in local crosses the missing WAL {segment}: run a full backup now" in words
+    run = mended.playbook("playbooks/check_cluster.yml", expect=ERROR)
+    assert segment in run.output
 
 
 @pytest.fixture
@@ -76,7 +143,7 @@ def three(tmp_path: Path) -> Path:
 def test_a_repository_whose_disk_is_full(lab: Lab, three: Path) -> None:
     lab.playbook("site.yml", "-e", f"@{three}")
     lab.shell("ops1", f"dd if=/dev/zero of={SMALL}/fill bs=1M 2> /dev/null; df {SMALL} | grep 100%")
-    lab.sql("db1", SEGMENTS)
+    lab.sql("db1", WRITE)
     lab.wait(lambda: "archiving fails: " in findings(lab, "db1", "database"), 60)
     run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
     assert "archiving fails: " in run.output
