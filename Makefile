@@ -56,6 +56,10 @@ test-faults: $(test) hosts-ready ## Faults that take long, and twenty fresh runs
 	molecule test --no-command-borders --scenario-name faults
 	tests/bench/kill_converge --rounds 20
 
+.PHONY: test-encryption
+test-encryption: $(test) ## See a LUKS volume in a virtual machine as the role host sees it (two minutes, not part of test)
+	pytest tests/encryption
+
 .PHONY: bench
 bench: hosts-ready $(run) ## Measure the collection against the floor (ten minutes, on a quiet machine)
 	tests/bench/run --fresh 2.5 --again 0.45 --module-runs 12

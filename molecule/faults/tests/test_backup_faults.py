@@ -1,4 +1,4 @@
-"""Repositories that are away, damaged or full, backups that are killed, a copy that would push, bytes that must not be readable."""
+"""Repositories away, damaged or full, backups that are killed, a copy that would push, bytes that nobody may read."""
 
 from __future__ import annotations
 
