@@ -330,11 +330,14 @@ def test_the_whole_with_a_suspended_repository(tmp_path: Path, monkeypatch: pyte
 
 def test_units_whose_last_run_failed() -> None:
     listed = "steadfast-backup@local-full.service loaded failed failed Backup local-full of the cluster main\n"
-    assert texts(script.check_units(listed)) == [
+    listed += "steadfast-backup@former-full.service loaded failed failed Backup former-full of the cluster main\n"
+    assert texts(script.check_units(listed, ["local"])) == [
         "the last run of steadfast-backup@local-full.service failed: journalctl -u steadfast-backup@local-full.service "
         "says why"
     ]
-    assert texts(script.check_units("")) == []
+    verify = "steadfast-verify-repositories.service loaded failed failed Verify the repositories\n"
+    assert len(texts(script.check_units(verify, ["local"]))) == 1
+    assert texts(script.check_units("", ["local"])) == []
 
 
 def test_an_answer_with_the_bytes_of_what_was_not_decrypted() -> None:

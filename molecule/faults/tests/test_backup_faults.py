@@ -140,16 +140,27 @@ def three(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_repository_whose_disk_is_full(lab: Lab, three: Path) -> None:
+@pytest.fixture
+def full(lab: Lab, three: Path) -> Iterator[None]:
+    """Fill the disk of that repository; afterwards it is in no configuration any more."""
     lab.playbook("site.yml", "-e", f"@{three}")
     lab.shell("ops1", f"dd if=/dev/zero of={SMALL}/fill bs=1M 2> /dev/null; df {SMALL} | grep 100%")
+    yield
+    lab.shell("ops1", f"rm -f {SMALL}/fill")
+    lab.playbook("site.yml", expect=None)
+    assert "repo3" not in lab.shell("db1", "cat /etc/pgbackrest/pgbackrest.conf")
+    archived(lab)
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
+def test_a_repository_whose_disk_is_full(lab: Lab, three: Path, full: None) -> None:
     lab.sql("db1", WRITE)
     lab.wait(lambda: "archiving fails: " in findings(lab, "db1", "database"), 60)
     run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
     assert "archiving fails: " in run.output
     asked = ("-e", "type=full", "-e", "repository=small", "-e", f"@{three}")
     refused = lab.playbook("playbooks/run_backup.yml", *asked, expect=ERROR)
-    assert "No space left on device" in refused.output
+    assert "No space left on device" in refused.output, refused.output
     assert int(lab.sql("db1", WAITING)) > 0
 
     lab.shell("ops1", f"rm {SMALL}/fill")
@@ -157,10 +168,6 @@ def test_a_repository_whose_disk_is_full(lab: Lab, three: Path) -> None:
     lab.playbook("playbooks/run_backup.yml", *asked)
     assert findings(lab, "ops1", "repository") == RIGHT
     assert findings(lab, "db1", "database") == RIGHT
-    # Taken out of the inventory, it is in no configuration any more.
-    lab.playbook("site.yml")
-    assert "repo3" not in lab.shell("db1", "cat /etc/pgbackrest/pgbackrest.conf")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
 
 
 COPY = "/var/lib/postgresql/copy"
@@ -259,7 +266,7 @@ pgbackrest() {{
 }}
 pgbackrest stanza-create
 pgbackrest --type=full backup
-pgbackrest archive-push pg_wal/@
+pgbackrest archive-push pg_wal/SEGMENT
 """
 PLAIN = "repo1-cipher-type=none"
 ENCRYPTED = "repo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=of a stanza to throw away"
@@ -276,7 +283,7 @@ def test_the_search_finds_what_is_not_encrypted(lab: Lab, canary: str, cipher: s
             f"install -d -o postgres {CANARY} && cat > {CANARY}/pgbackrest.conf",
             stdin=THROW_AWAY.replace("@", cipher),
         )
-        lab.shell("db1", "runuser -u postgres -- bash", stdin=STORE.replace("@", segment))
+        lab.shell("db1", "runuser -u postgres -- bash", stdin=STORE.replace("SEGMENT", segment))
         paths = hits(lab, "db1", canary, f"{CANARY}/repository")
         assert {path.removeprefix(f"{CANARY}/repository/").split("/")[0] for path in paths} == found
     finally:

@@ -347,10 +347,12 @@ def run(command: list[str], limit: float = LIMIT) -> str:
     return done.stdout
 
 
-def check_units(failed: str) -> Iterator[Finding]:
-    """Yield the units of backups whose last run failed, from systemctl's list of them."""
+def check_units(failed: str, repositories: Iterable[str]) -> Iterator[Finding]:
+    """Yield the units whose last run failed, from systemctl's list of them; not those of repositories that are no more."""
+    present = tuple(f"steadfast-backup@{name}-" for name in repositories)
     for unit in (line.split()[0] for line in failed.splitlines() if line.strip()):
-        yield Finding("unit_failed", f"the last run of {unit} failed: journalctl -u {unit} says why")
+        if unit.startswith(present) or not unit.startswith("steadfast-backup@"):
+            yield Finding("unit_failed", f"the last run of {unit} failed: journalctl -u {unit} says why")
 
 
 def info_of(stanza: str, number: int) -> Json:
@@ -373,7 +375,8 @@ def parsed(text: str) -> Any:
 
 def look_at_repositories(config: Json) -> Iterator[Finding | Metric]:
     """Yield all that the lists of backups and of WAL say, and which unit failed."""
-    yield from check_units(run([*FAILED_UNITS, "steadfast-backup@*", "steadfast-verify-*"]))
+    failed = run([*FAILED_UNITS, "steadfast-backup@*", "steadfast-verify-*"])
+    yield from check_units(failed, [repository["name"] for repository in config["repositories"]])
     names = WalNames(config["wal_segment_bytes"])
     stanza = config["stanza"]
     live = [repository["number"] for repository in config["repositories"] if not repository["suspended"]]
