@@ -348,7 +348,7 @@ def run(command: list[str], limit: float = LIMIT) -> str:
 
 
 def check_units(failed: str, repositories: Iterable[str]) -> Iterator[Finding]:
-    """Yield the units whose last run failed, from systemctl's list of them; not those of repositories that are no more."""
+    """Yield the units whose last run failed, from systemctl's list; not those of repositories that are no more."""
     present = tuple(f"steadfast-backup@{name}-" for name in repositories)
     for unit in (line.split()[0] for line in failed.splitlines() if line.strip()):
         if unit.startswith(present) or not unit.startswith("steadfast-backup@"):
