@@ -75,6 +75,12 @@ class Site:
         return self.own.name == self.repository.name
 
     @property
+    def peers(self) -> list[str]:
+        """The hosts whose pgBackRest reaches this one's."""
+        databases = [host.name for host in self.databases] if self.keeps_backups else []
+        return [name for name in dict.fromkeys([*databases, self.repository.name]) if name != self.own.name]
+
+    @property
     def user(self) -> str:
         """The operating-system user of pgBackRest on this host: the server's, where it reads a data directory."""
         return SERVER_USER if self.holds_data else REPOSITORY_USER
@@ -134,15 +140,11 @@ def _lines(options: Mapping[str, str | list[str]]) -> Iterator[str]:
 
 def _server(site: Site) -> dict[str, str | list[str]]:
     """Return how this host serves others, and to whom: by the common names of their certificates, for this stanza."""
-    databases = [host.name for host in site.databases]
-    peers = [
-        name for name in [*(databases if site.keeps_backups else []), site.repository.name] if name != site.own.name
-    ]
-    if not peers:
+    if not site.peers:
         return {}
     return {
         "tls-server-address": "*",
-        "tls-server-auth": [f"{name}={site.stanza}" for name in dict.fromkeys(peers)],
+        "tls-server-auth": [f"{name}={site.stanza}" for name in site.peers],
         "tls-server-ca-file": f"{site.certificates}/ca.crt",
         "tls-server-cert-file": f"{site.certificates}/server.crt",
         "tls-server-key-file": f"{site.certificates}/server.key",

@@ -105,7 +105,7 @@ def of_host(context: Context) -> dict[str, Any]:
         return {"duties": []}  # said in left
     seen = context.seen(context.host) or {"user": False, "units": {}, "stale": [], "check": None}
     schedules = _schedules(context)
-    wanted = _systemd.running(duties, schedules)
+    wanted = _systemd.running(duties, schedules, serves=bool(site.peers))
     running = [name for name, unit in seen["units"].items() if unit["active"] and unit["enabled"]]
     obsolete = sorted(set(seen["units"]) - set(wanted))
     emergency = (seen.get("emergency_file") or {}) if DATABASE in duties else {}
@@ -113,13 +113,14 @@ def of_host(context: Context) -> dict[str, Any]:
     return {
         "duties": duties,
         "user": user,
+        "serves": bool(site.peers),
         "user_missing": user == _backup_config.REPOSITORY_USER and not seen["user"],
         "configuration": _backup_config.render(_backup_config.sections(site)),
         "site": _plain(site),
         "unit_files": [
             {"path": f"{UNITS}/{name}", "content": text}
             for name, text in _systemd.units(
-                context.cluster["name"], user, context.cluster["backup_port"], duties, schedules
+                context.cluster["name"], user, site.port if site.peers else 0, duties, schedules
             ).items()
         ],
         "authority_files": [

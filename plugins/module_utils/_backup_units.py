@@ -122,11 +122,11 @@ def units(
     Args:
         cluster: name of the cluster.
         user: operating-system user of pgBackRest on the host.
-        port: of pgBackRest's server.
+        port: of pgBackRest's server; 0 where nobody reaches it.
         duties: of the host, database and repository.
         schedules: of all repositories; they run on the repository host.
     """
-    found = {SERVICE: SERVER.format(cluster=cluster, user=user, port=port)}
+    found = {SERVICE: SERVER.format(cluster=cluster, user=user, port=port)} if port else {}
     for duty in duties:
         for check in CHECKS.get(duty, ()):
             found |= _check(cluster, user, check)
@@ -138,11 +138,11 @@ def units(
     return {name: HEAD + text.lstrip("\n") for name, text in found.items()}
 
 
-def running(duties: Sequence[str], schedules: Sequence[Schedule]) -> list[str]:
+def running(duties: Sequence[str], schedules: Sequence[Schedule], serves: bool) -> list[str]:
     """Return the units that run and start with the host; the others are started by these."""
     timers = [f"{check.name}.timer" for duty in duties for check in CHECKS.get(duty, ())]
     timers += [schedule.timer for schedule in schedules] if REPOSITORY in duties else []
-    return [SERVICE, *timers]
+    return [*([SERVICE] if serves else []), *timers]
 
 
 def _check(cluster: str, user: str, check: Check) -> dict[str, str]:

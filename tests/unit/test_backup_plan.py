@@ -106,6 +106,7 @@ def test_at_rest(host: str, duties: list[str], user: str, directories: list[str]
     expected = {
         "duties": duties,
         "user": user,
+        "serves": True,
         "user_missing": False,
         "service_needed": False,
         "obsolete_files": [],
@@ -366,3 +367,15 @@ def test_a_database_host_that_nobody_knows_is_in_no_configuration() -> None:
     assert "pg2-host=10.0.0.2" in own["configuration"]
     assert "pg3-" not in own["configuration"]
     assert own["check"]["addresses"] == {"db1": "10.0.0.1", "db2": "10.0.0.2", "ops1": "10.0.0.9"}
+
+
+def test_on_a_host_alone_nobody_is_served() -> None:
+    alone = whole.member("db1", duties=["database", "repository"])
+    known = whole.given(
+        "db1", {"db1": healthy()["db1"]}, cluster=whole.cluster(alone, repositories=[LOCAL], backup_port=8432)
+    )
+    own = _decision.decide(known)["self"]["backup"]
+    assert own["serves"] is False
+    assert SERVICE not in [path.rpartition("/")[2] for path in (unit["path"] for unit in own["unit_files"])]
+    assert SERVICE not in [unit["name"] for unit in own["units"]]
+    assert "tls-server" not in own["configuration"]

@@ -29,7 +29,8 @@ BACKUPS = ["steadfast-backup-local-full.timer", "steadfast-backup-offsite-increm
     ],
 )
 def test_units_of_a_host(duties: list[str], running: list[str]) -> None:
-    assert _backup_units.running(duties, SCHEDULES) == running
+    assert _backup_units.running(duties, SCHEDULES, serves=True) == running
+    assert SERVER + _backup_units.running(duties, SCHEDULES, serves=False) == running
     texts = _backup_units.units("main", "postgres", 8432, duties, SCHEDULES)
     timers = {name for name in running if name.endswith(".timer")}
     assert {name for name in texts if name.endswith(".timer")} == timers

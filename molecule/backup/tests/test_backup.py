@@ -41,6 +41,16 @@ def test_timers_make_backups_without_a_controller(lab: Lab) -> None:
     assert len(info(lab)["backup"]) == before + 1
 
 
+def test_the_check_writes_metrics(lab: Lab) -> None:
+    folder = "/var/lib/prometheus/node-exporter"
+    for host, duty, name in (("ops1", "repositories", "repository"), ("db1", "archive", "database")):
+        lab.shell(host, f"systemctl start steadfast-check-{duty}.service")
+        metrics = lab.shell(host, f"cat {folder}/steadfast_main_{name}.prom")
+        assert f'steadfast_archive_checked_at{{cluster="main",duty="{name}"}} ' in metrics
+        assert "archive_finding" not in metrics
+    assert 'steadfast_wal_disk_used_ratio{cluster="main"} 0.' in metrics
+
+
 def test_a_backup_that_the_operator_asks_for(lab: Lab) -> None:
     before = fulls(lab, 2)
     run = lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=offsite")

@@ -29,6 +29,7 @@ def declare(folder: Path, **variables: Any) -> list[str]:
         "postgresql_cluster_name": "billing",
         # The group main holds the group postgresql, so what it says is said here anew.
         "postgresql_initial_primary": "solo1",
+        "postgresql_backup_repositories": [],
         "postgresql_port": 5433,
         "postgresql_certificates_ca_directory": str(folder / "ca"),
         "postgresql_certificates_ca_passphrase": "another passphrase for billing",
