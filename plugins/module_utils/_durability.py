@@ -92,7 +92,7 @@ def decide_synchronous(picture: Picture, primary: str, touched: Set[str]) -> Syn
         behind=_behind(picture, Record(live.names, durability, leader.timeline)) if leader.runs_as_primary else (),
         strengthened=change.strengthened,
         waits=leader.runs_as_primary and change.waits,
-        degraded=leader.runs_as_primary and durability != ASYNCHRONOUS and not change.wanted.names,
+        degraded=leader.runs_as_primary and durability != ASYNCHRONOUS and not live.names,
     )
 
 
@@ -112,7 +112,9 @@ def set_findings(picture: Picture, primary: str, synchronous: Synchronous) -> li
     """Say what is weak about the set."""
     findings = [_findings.stranger(primary, name) for name in synchronous.names if name not in synchronous.candidates]
     if synchronous.degraded:
-        findings.append(_findings.degraded(primary, sorted(_candidates(picture, primary).values())))
+        candidates = _candidates(picture, primary)
+        ready = [candidates[name] for name in synchronous.enters]
+        findings.append(_findings.degraded(primary, sorted(candidates.values()), sorted(ready)))
     if synchronous.waits:
         findings.append(_findings.commits_wait(primary, synchronous.names))
     return findings + _journal_findings(picture, primary, synchronous)

@@ -54,6 +54,19 @@ def of_unknown_members(picture: Picture) -> list[Finding]:
     return [not_observed(name) for name in picture.unknown]
 
 
+UNKNOWN_PRIMARY = "The primary is not known:"
+
+
+def failed_unseen(names: Sequence[str]) -> Finding:
+    """Say why no primary is known in the end of a run in which hosts failed: nobody looked at them."""
+    return Finding(
+        WARNING,
+        "",
+        f"Who is the primary was not looked at in the end: {listed(names)} failed in this run.",
+        "Their failed tasks say why. Run check_cluster.",
+    )
+
+
 def not_observed(name: str) -> Finding:
     """Say that a member was not observed."""
     return Finding(
@@ -94,7 +107,7 @@ def of_primary(picture: Picture, primary: str | None, reason: str) -> list[Findi
 def _unknown_primary(picture: Picture, reason: str) -> Finding:
     """Say that no primary is known; while a standby hears from one, it lives, and nothing is lost by waiting."""
     hearing = [name for name, seen in picture.hosts.items() if seen.receives_on(seen.timeline)]
-    text = f"The primary is not known: {reason}."
+    text = f"{UNKNOWN_PRIMARY} {reason}."
     if hearing:
         verb = "stream" if len(hearing) > 1 else "streams"
         advice = f"It lives, because {listed(hearing)} {verb} from it. Run site.yml with every database host."
@@ -200,8 +213,15 @@ def lost_slot(standby: str, primary: str) -> Finding:
     )
 
 
-def degraded(primary: str, candidates: list[str]) -> Finding:
+def degraded(primary: str, candidates: list[str], ready: list[str]) -> Finding:
     """Say that nothing guards acknowledged commits, though that is asked for."""
+    if ready:
+        return Finding(
+            WARNING,
+            primary,
+            f"{primary} runs degraded: its synchronous set is empty, though {listed(ready)} could be in it.",
+            f"Acknowledged commits can be lost with {primary} until site.yml restores the set.",
+        )
     if candidates:
         return Finding(
             WARNING,
@@ -268,7 +288,7 @@ def _foreign_files(picture: Picture, name: str) -> Finding:
 
 def _fenced(picture: Picture, name: str) -> Finding:
     return Finding(
-        WARNING,
+        ERROR,
         name,
         f"{name} is fenced: its service is masked, so it is not started.",
         f"When it may return, run systemctl unmask {picture.cluster.service} there, then site.yml.",

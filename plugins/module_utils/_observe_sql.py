@@ -30,13 +30,15 @@ SELECT json_build_object(
 )
 """
 
-# Each error as "FILE line NUMBER: what is wrong". A change that waits for a restart is none: pending_restart says
-# so; neither is a setting that is gone, which has no file.
+# Each error as "FILE line NUMBER: what is wrong". The same words stand for a value that is wrong and for a change that
+# waits for a restart, which is none; only settings that no start needs tell them apart. A setting that is gone has no
+# file.
 FILE_ERRORS = """
 (SELECT coalesce(json_agg(sourcefile || ' line ' || sourceline || ': ' || coalesce(name || ': ', '') || error
    ORDER BY seqno), '[]')
- FROM pg_file_settings
- WHERE error IS NOT NULL AND error <> 'setting could not be applied' AND sourcefile IS NOT NULL)
+ FROM pg_file_settings AS line
+ WHERE error IS NOT NULL AND sourcefile IS NOT NULL AND NOT (error = 'setting could not be applied'
+   AND EXISTS (SELECT FROM pg_settings WHERE pg_settings.name = line.name AND context = 'postmaster')))
 """
 RULE_ERRORS = """
 (SELECT coalesce(json_agg(file_name || ' line ' || line_number || ': ' || error ORDER BY file_name, line_number), '[]')

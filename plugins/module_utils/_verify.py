@@ -18,9 +18,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._authority im
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import (
     ERROR,
     INFO,
+    UNKNOWN_PRIMARY,
     WARNING,
     Finding,
     failed_before,
+    failed_unseen,
     not_observed,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -138,6 +140,8 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
 def _of_decision(outcome: Outcome, finding: Finding) -> Finding:
     """Put right what a decision says of a host that failed meanwhile: it was reached."""
     name = finding.host
+    if outcome.failed and finding.text.startswith(UNKNOWN_PRIMARY):
+        return failed_unseen(outcome.failed)
     return failed_before(name) if name in outcome.failed and finding == not_observed(name) else finding
 
 
@@ -341,7 +345,7 @@ def _undone(outcome: Outcome, decision: Decision) -> Iterator[Finding]:
     for name, host in decision.hosts.items():
         if host.action != NONE:
             yield Finding(ERROR, name, f"{name} still has to {host.action}: it {host.reason}.", "Run site.")
-    if decision.slots.create:
+    if decision.slots.create and outcome.server(decision.primary):
         text = f"{decision.primary} lacks slots: {', '.join(decision.slots.create)}."
         yield Finding(ERROR, str(decision.primary), text, "Run site.")
     for name, slots in decision.slots.drop.items():

@@ -216,7 +216,7 @@ LEFT_ALONE = [
         "a standby is fenced",
         healthy(db2=stopped_standby(unit={"masked": True})),
         {
-            "findings": ["warning db2: db2 is fenced: its service is masked, so it is not started."],
+            "findings": ["error db2: db2 is fenced: its service is masked, so it is not started."],
             "advice": ["When it may return, run systemctl unmask postgresql@16-main there, then site.yml."],
             "reasons": {
                 "db1": "db1 runs as the primary",
@@ -228,7 +228,7 @@ LEFT_ALONE = [
     Situation(
         "an empty host is fenced",
         healthy(db3=empty(unit={"masked": True}, marker={"system_identifier": ID})),
-        {"findings": ["warning db3: db3 is fenced: its service is masked, so it is not started."]},
+        {"findings": ["error db3: db3 is fenced: its service is masked, so it is not started."]},
     ),
     Situation(
         "a standby that runs is masked",
@@ -284,7 +284,7 @@ LEFT_ALONE = [
                 UNSEEN["ops1"],
                 MOVED_TO_DB2,
                 f"error db1: db1: {DIRECTORY} holds files that are no cluster; nothing is put there.",
-                "warning db3: db3 is fenced: its service is masked, so it is not started.",
+                "error db3: db3 is fenced: its service is masked, so it is not started.",
                 "error db2: Commits wait on db2: too few of its synchronous set (db1) stream.",
             ],
             "left": ["ops1: not observed"],

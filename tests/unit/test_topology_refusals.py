@@ -237,7 +237,7 @@ HISTORIES = [
     Situation(
         "a fenced host on a later timeline is no danger",
         healthy(db3=stopped(timeline=2, unit={"masked": True})),
-        {"findings": ["warning db3: db3 is fenced: its service is masked, so it is not started."]},
+        {"findings": ["error db3: db3 is fenced: its service is masked, so it is not started."]},
     ),
     Situation(
         "a standby has WAL from behind the fork",

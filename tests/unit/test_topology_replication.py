@@ -32,6 +32,7 @@ from situations import (
 ANY_DB2 = 'ANY 1 ("db2")'
 LOST = slot(active=False, wal_status="lost")
 WITH_DB4 = cluster(DB1, DB2, DB3, DB4)
+COULD_BE_IN = "warning db1: db1 runs degraded: its synchronous set is empty, though db2 could be in it."
 DEGRADED_DB1 = "warning db1: db1 runs degraded: its synchronous set is empty, no candidate (db2) streams."
 MOVED_TO_DB2 = "info db2: db2 is the primary, not the initial primary db1."
 
@@ -155,12 +156,18 @@ SET = [
     Situation(
         "a candidate streams and enters",
         healthy(db1=primary("db2", "db3")),
-        {"set": ANY_DB2, "enters": ["db2"], "flags": ["strengthened"], "acts": True},
+        {
+            "set": ANY_DB2,
+            "enters": ["db2"],
+            "flags": ["strengthened", "degraded"],
+            "findings": [COULD_BE_IN],
+            "acts": True,
+        },
     ),
     Situation(
         "durability preferred lets it enter as well",
         healthy(db1=primary("db2", "db3")),
-        {"set": ANY_DB2, "enters": ["db2"], "flags": ["strengthened"]},
+        {"set": ANY_DB2, "enters": ["db2"], "flags": ["strengthened", "degraded"], "findings": [COULD_BE_IN]},
         cluster(durability="preferred"),
     ),
     Situation(

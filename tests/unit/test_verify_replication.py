@@ -56,7 +56,7 @@ def test_a_fenced_host_is_named_once() -> None:
     hosts = healthy(db3=situations.stopped_standby(unit={"masked": True}))
     about = [text for text in judged(hosts) if text.split()[1] == "db3:"]
     assert len(about) == 1
-    assert about[0].startswith("warning db3: db3 is fenced: its service is masked, so it is not started.")
+    assert about[0].startswith("error db3: db3 is fenced: its service is masked, so it is not started.")
 
 
 def test_a_standby_that_is_not_connected() -> None:
@@ -87,6 +87,20 @@ def test_there_is_no_archive() -> None:
     ]
 
 
+def test_what_slots_a_stopped_primary_has_is_not_known() -> None:
+    assert not [text for text in judged(healthy(db1=situations.stopped())) if "lacks slots" in text]
+
+
+def test_a_primary_that_failed_in_this_run_is_not_called_dead() -> None:
+    hosts = healthy(db1=None, db2=None, db3=None)
+    said = judged(hosts, failed=["db1", "db2", "db3"])
+    assert (
+        "warning : Who is the primary was not looked at in the end: db1, db2 and db3 failed in this run. Their failed "
+        "tasks say why. Run check_cluster."
+    ) in said
+    assert not [text for text in said if "promote" in text]
+
+
 def test_weak_commits_are_the_promise_where_it_is_asynchronous() -> None:
     given = at("db1", "server", weak_commits=["role app: synchronous_commit=off"])
     found = verified(given, durability="asynchronous")
@@ -101,7 +115,11 @@ def test_weak_commits_are_the_promise_where_it_is_asynchronous() -> None:
             "error db2: db2 still has to clone: it holds no cluster. Run site.",
             id="action",
         ),
-        pytest.param(all_empty(), "error db1: db1 lacks slots: db2, db3. Run site.", id="slots"),
+        pytest.param(
+            healthy(db1=primary(synchronous='ANY 1 ("db2")')),
+            "error db1: db1 lacks slots: db2, db3. Run site.",
+            id="slots",
+        ),
         pytest.param(
             healthy(db1=primary("db2", "db3")),
             'warning db1: The synchronous set of db1 is to become ANY 1 ("db2"). Run site.',
