@@ -48,12 +48,12 @@ unit: $(test) ## Run the unit tests, and break every decision about the topology
 .PHONY: molecule
 molecule: $(test) hosts-ready ## Run every molecule scenario on hosts of their own
 	molecule destroy --no-command-borders --scenario-name default
-	molecule test --no-command-borders --all --exclude faults
+	molecule test --no-command-borders --all --exclude faults --exclude maintenance
 
 .PHONY: test-faults
-test-faults: $(test) hosts-ready ## Faults that take long, and twenty fresh runs killed at random tasks (forty minutes, not part of test)
+test-faults: $(test) hosts-ready ## What takes long: faults, maintenance, twenty fresh runs killed at random tasks (an hour, not part of test)
 	molecule destroy --no-command-borders --scenario-name default
-	molecule test --no-command-borders --scenario-name faults
+	molecule test --no-command-borders --scenario-name faults --scenario-name maintenance
 	tests/bench/kill_converge --rounds 20
 
 .PHONY: test-encryption
