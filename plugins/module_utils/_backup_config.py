@@ -22,6 +22,7 @@ DATABASE_ROLE = "pgbackrest"
 
 PACKAGE_STATE = "/var/lib/pgbackrest"
 CONFIGURATION = "/etc/pgbackrest"
+SPOOL = "/var/spool/pgbackrest"
 
 
 @dataclass(frozen=True)
@@ -209,13 +210,13 @@ def _archiving() -> Sections:
     minutes in which nothing is said.
     """
     return {
-        "global:archive-push": {"archive-async": "y", "io-timeout": "15", "spool-path": "/var/spool/pgbackrest"},
+        "global:archive-push": {"archive-async": "y", "io-timeout": "15", "spool-path": SPOOL},
         # A promotion waits for a restore_command that hangs, and large queues make single calls slow.
         "global:archive-get": {
             "archive-async": "y",
             "archive-get-queue-max": "128MiB",
             "io-timeout": "10",
-            "spool-path": "/var/spool/pgbackrest",
+            "spool-path": SPOOL,
         },
     }
 

@@ -354,6 +354,7 @@ def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
         wal = own["postgresql_server_wal_directory"] or f"{own['postgresql_server_data_directory']}/pg_wal"
         found |= {
             "archive_command": archive_command(cluster),
+            "spool": f"{_backup_config.SPOOL}/archive/{cluster['name']}/out",
             "port": cluster["port"],
             "wal_directory": wal,
             "emergency_file": emergency if size else "",

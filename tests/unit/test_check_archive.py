@@ -276,8 +276,30 @@ ARCHIVER = [
 
 
 @pytest.mark.parametrize(("changes", "words"), ARCHIVER)
-def test_the_archiver(changes: dict[str, Any], words: list[str]) -> None:
-    assert texts(script.check_archiver(FINE | changes, {"archive_command": COMMAND})) == words
+def test_the_archiver(changes: dict[str, Any], words: list[str], tmp_path: Path) -> None:
+    assert texts(script.check_archiver(FINE | changes, {"archive_command": COMMAND, "spool": str(tmp_path)})) == words
+
+
+def test_why_archiving_fails(tmp_path: Path) -> None:
+    for age, name, text in (
+        (9, "000000010000000000000007.error", "25\nolder words\n"),
+        (
+            1,
+            "global.error",
+            "104\nraised from local-1: command encountered error(s):\nrepo3: [28] No space left on device\n",
+        ),
+        (0, "000000010000000000000008.ok", "0\n\n"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        os.utime(tmp_path / name, (NOW - age, NOW - age))
+    assert script.last_words(tmp_path) == "repo3: [28] No space left on device"
+    (tmp_path / "global.error").unlink()
+    assert script.last_words(tmp_path) == "older words"
+    failing = FINE | {"failed": True, "failed_wal": "7", "waiting": 3}
+    config = {"archive_command": COMMAND, "spool": str(tmp_path)}
+    assert texts(script.check_archiver(failing, config)) == [
+        "archiving fails: 3 segments wait, 7 failed last: older words"
+    ]
 
 
 def disk(monkeypatch: pytest.MonkeyPatch, used: int) -> None:

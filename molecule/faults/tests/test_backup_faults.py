@@ -155,12 +155,13 @@ def full(lab: Lab, three: Path) -> Iterator[None]:
 
 def test_a_repository_whose_disk_is_full(lab: Lab, three: Path, full: None) -> None:
     lab.sql("db1", WRITE)
-    lab.wait(lambda: "archiving fails: " in findings(lab, "db1", "database"), 60)
+    lab.wait(lambda: "No space left on device" in findings(lab, "db1", "database"), 60)
     run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
     assert "archiving fails: " in run.output
+    assert "No space left on device" in run.output
     asked = ("-e", "type=full", "-e", "repository=small", "-e", f"@{three}")
     refused = lab.playbook("playbooks/run_backup.yml", *asked, expect=ERROR)
-    assert "No space left on device" in refused.output, refused.output
+    assert "steadfast-backup@small-full.service failed: " in refused.output
     assert int(lab.sql("db1", WAITING)) > 0
 
     lab.shell("ops1", f"rm {SMALL}/fill")

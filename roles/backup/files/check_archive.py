@@ -37,6 +37,7 @@ UNKNOWN = 99  # pgBackRest's status of a repository that it cannot read
 VERIFY_LIMIT = 24 * 3600
 DAY, HOUR = 86400, 3600
 ROOM_ALARM = 0.70  # share of pg_wal's file system that is used
+WORDS = 300  # characters of what a program says
 LATE_ARCHIVE = 10  # archive_timeouts without an archived segment while some wait
 SEGMENT = re.compile(r"(?P<id>[^/]+)/[0-9A-F]{16}/(?P<name>[0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?")
 HISTORY = re.compile(r"(?P<id>[^/]+)/(?P<timeline>[0-9A-F]{8})\.history")
@@ -287,12 +288,20 @@ def check_archiver(state: Json, config: Json) -> Iterator[Finding | Metric]:
             "archive_command", f"{text}: WAL does not reach the repositories. ALTER SYSTEM RESET archive_command"
         )
     if state["failed"]:
-        yield Finding(
-            "archive_failing", f"archiving fails: {state['waiting']} segments wait, {state['failed_wal']} failed last"
-        )
+        why = last_words(Path(config["spool"]))
+        text = f"archiving fails: {state['waiting']} segments wait, {state['failed_wal']} failed last"
+        yield Finding("archive_failing", f"{text}: {why}" if why else text)
     elif state["oldest"] and state["oldest"] > LATE_ARCHIVE * state["timeout"]:
         text = f"{state['waiting']} WAL segments wait for the archive, the oldest since {duration(state['oldest'])}"
         yield Finding("archive_late", text)
+
+
+def last_words(spool: Path) -> str:
+    """Return why pgBackRest could not archive last: the first error in what its push left in the spool."""
+    errors = sorted(spool.glob("*.error"), key=lambda path: path.stat().st_mtime)
+    lines = errors[-1].read_text(encoding="utf-8", errors="replace").splitlines()[1:] if errors else []
+    found = next((line for line in lines if line.startswith("repo")), lines[0] if lines else "")
+    return found[:WORDS]
 
 
 def check_room(directory: Path, emergency: Path | None) -> Iterator[Finding | Metric]:
