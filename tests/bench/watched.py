@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "tests" / "bench" / "inventory"
 LOGS = ROOT / ".cache" / "bench-logs"
-MEMBERS = "postgresql:pgbackrest:pgbouncer"
+MEMBERS = "postgresql:pgbackrest:object_storage"
 ALIVE_AFTER = 10.0  # seconds without a sign of life
 TASK = re.compile(r"TASK \[(.*)\]")
 RECAP = re.compile(r"^(\S+)\s+: (ok=\d+.*)$")

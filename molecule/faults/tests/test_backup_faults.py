@@ -182,6 +182,7 @@ port = 5999
 unix_socket_directories = '{COPY}'
 listen_addresses = ''
 archive_mode = on
+hot_standby = off
 archive_command = '@'
 .
 echo local all all peer > {COPY}/pg_hba.conf
@@ -281,7 +282,7 @@ def test_the_search_finds_what_is_not_encrypted(lab: Lab, canary: str, cipher: s
     try:
         lab.shell(
             "db1",
-            f"install -d -o postgres {CANARY} && cat > {CANARY}/pgbackrest.conf",
+            f"install -d -o postgres {CANARY} {CANARY}/none && cat > {CANARY}/pgbackrest.conf",
             stdin=THROW_AWAY.replace("@", cipher),
         )
         lab.shell("db1", "runuser -u postgres -- bash", stdin=STORE.replace("SEGMENT", segment))
