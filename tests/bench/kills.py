@@ -22,7 +22,7 @@ DONE = re.compile(r"(ok|changed): \[")
 # On each host the journal's last line, and on the primary the set that is in force.
 LOOK = """
 tail -n 1 /var/lib/steadfast/main/journal.jsonl
-cd / && if id postgres > /dev/null 2>&1; then runuser -u postgres -- psql -XAtq -c "
+cd / && if [ -S /run/postgresql/.s.PGSQL.5432 ]; then runuser -u postgres -- psql -XAtq -c "
 SELECT 'in force: ' || current_setting('synchronous_standby_names') WHERE NOT pg_is_in_recovery()"; fi
 """
 ANSWER = re.compile(r"^(\S+) \| \w+ \| rc=0 \| \(stdout\) (.*)$", re.MULTILINE)
