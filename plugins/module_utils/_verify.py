@@ -33,7 +33,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import identifier
 from ansible_collections.steadfast.postgresql.plugins.module_utils._settings import NO_ARCHIVE
-from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import NONE
+from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import NONE, PRIMARY
 from ansible_collections.steadfast.postgresql.plugins.module_utils._topology import Decision
 
 Json = Mapping[str, Any]
@@ -344,7 +344,9 @@ def _undone(outcome: Outcome, decision: Decision) -> Iterator[Finding]:
         yield Finding(ERROR, "", text, "")
     for name, host in decision.hosts.items():
         if host.action != NONE:
-            yield Finding(ERROR, name, f"{name} still has to {host.action}: it {host.reason}.", "Run site.")
+            # That of a primary is a sentence, that of a standby what the host is or has.
+            reason = host.reason if host.role == PRIMARY else f"it {host.reason}"
+            yield Finding(ERROR, name, f"{name} still has to {host.action}: {reason}.", "Run site.")
     if decision.slots.create and outcome.server(decision.primary):
         text = f"{decision.primary} lacks slots: {', '.join(decision.slots.create)}."
         yield Finding(ERROR, str(decision.primary), text, "Run site.")

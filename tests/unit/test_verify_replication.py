@@ -116,6 +116,12 @@ def test_weak_commits_are_the_promise_where_it_is_asynchronous() -> None:
             id="action",
         ),
         pytest.param(
+            all_empty(),
+            "error db1: db1 still has to bootstrap: no database host holds a cluster, and db1 is the initial primary. "
+            "Run site.",
+            id="action of a primary",
+        ),
+        pytest.param(
             healthy(db1=primary(synchronous='ANY 1 ("db2")')),
             "error db1: db1 lacks slots: db2, db3. Run site.",
             id="slots",
