@@ -98,17 +98,15 @@ def move_primary(lab: Lab, old: str, new: str) -> None:
     lab.shell(old, "systemctl stop postgresql@16-main")
     lab.sql(new, "SELECT pg_promote()")
     lab.sql(new, "CHECKPOINT")
-    conninfo = lab.shell("db3", f"grep primary_conninfo {FILE}")
-    followed = conninfo.replace(f"host={old} ", f"host={new} ").replace(ADDRESS[old], ADDRESS[new])
+    followed = lab.shell("db3", f"cat {FILE}")
+    followed = followed.replace(f"host={old} ", f"host={new} ").replace(ADDRESS[old], ADDRESS[new])
     for host in {"db1", "db2", "db3"} - {new}:
-        line = followed.replace("application_name=db3", f"application_name={host}")
+        text = followed.replace("application_name=db3", f"application_name={host}").replace("'db3'", f"'{host}'")
         if host != "db3":
-            # Within one region the sender's timeout is the shorter one.
-            line = line.replace("wal_sender_timeout=30s", "wal_sender_timeout=6s")
-        timeout = "30s" if host == "db3" else "6s"
-        text = f"primary_slot_name = $Q{host}$Q\nwal_receiver_timeout = {timeout}\n".replace("$Q", "'")
-        header = lab.shell("db3", f"sed /^primary_conninfo/,\\$d {FILE}")
-        lab.shell(host, f"cat > {FILE} && chown postgres: {FILE}", stdin=f"{header}\n\n{line}\n{text}")
+            # Within one region the timeouts are the shorter ones.
+            text = text.replace("wal_sender_timeout=30s", "wal_sender_timeout=6s")
+            text = text.replace("wal_receiver_timeout = 30s", "wal_receiver_timeout = 6s")
+        lab.shell(host, f"cat > {FILE} && chown postgres: {FILE}", stdin=f"{text}\n")
     lab.shell(old, f"runuser -u postgres -- touch {data}/standby.signal && systemctl start postgresql@16-main")
     lab.sql("db3", "SELECT pg_reload_conf()")
 
