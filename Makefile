@@ -46,7 +46,7 @@ unit: $(test) ## Run the unit tests, and break every decision about the topology
 
 # An interrupted run, perhaps that of another checkout, may have left hosts behind.
 .PHONY: molecule
-molecule: $(test) hosts-ready ## Run every molecule scenario on hosts of their own
+molecule: $(test) hosts-ready ## Run the molecule scenarios on hosts of their own, but for the long faults
 	molecule destroy --no-command-borders --scenario-name default
 	molecule test --no-command-borders --all --exclude faults --exclude maintenance
 

@@ -21,6 +21,15 @@ def lab() -> Iterator[Lab]:
         hosts.start(host)
 
 
+@pytest.fixture(scope="module")
+def restored() -> Iterator[None]:
+    """Bring the platform back to its own settings when all tests of a module have ended."""
+    yield
+    lab = Lab()
+    lab.playbook("site.yml", "-e", "postgresql_server_restart=true")
+    assert set(lab.playbook("site.yml").changed.values()) == {0}
+
+
 @pytest.fixture
 def fresh() -> None:
     """Make the spare host anew."""

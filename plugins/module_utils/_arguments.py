@@ -87,7 +87,8 @@ def _near(name: str, known: Sequence[str]) -> str:
     shorter = [other for other in known if name.endswith(f"_{other}")]
     alike = difflib.get_close_matches(name, known, 1, 0.75)
     longer = [other for other in known if other.endswith(f"_{name}")]
-    return next((names[0] for names in (shorter, alike) if names), longer[0] if len(longer) == 1 else "")
+    near = shorter or alike or (longer if len(longer) == 1 else [])
+    return near[0] if near else ""
 
 
 def listed(words: Iterable[object]) -> str:

@@ -15,6 +15,9 @@ INFO = "info"
 WARNING = "warning"
 ERROR = "error"
 
+UNKNOWN_PRIMARY = "The primary is not known:"
+"""How the finding begins when nobody was seen to be the primary."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -52,9 +55,6 @@ def obstacle(picture: Picture, name: str, primary: str | None) -> Finding | None
 def of_unknown_members(picture: Picture) -> list[Finding]:
     """Name the members that were not observed."""
     return [not_observed(name) for name in picture.unknown]
-
-
-UNKNOWN_PRIMARY = "The primary is not known:"
 
 
 def failed_unseen(names: Sequence[str]) -> Finding:

@@ -140,8 +140,10 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
 def _of_decision(outcome: Outcome, finding: Finding) -> Finding:
     """Put right what a decision says of a host that failed meanwhile: it was reached."""
     name = finding.host
-    if outcome.failed and finding.text.startswith(UNKNOWN_PRIMARY):
-        return failed_unseen(outcome.failed)
+    unseen = [host for host in outcome.databases if host not in outcome.seen]
+    # One that was not reached either may be the dead primary.
+    if unseen and set(unseen) <= set(outcome.failed) and finding.text.startswith(UNKNOWN_PRIMARY):
+        return failed_unseen(unseen)
     return failed_before(name) if name in outcome.failed and finding == not_observed(name) else finding
 
 

@@ -101,6 +101,12 @@ def test_a_primary_that_failed_in_this_run_is_not_called_dead() -> None:
     assert not [text for text in said if "promote" in text]
 
 
+def test_a_primary_that_was_not_reached_is_not_called_failed() -> None:
+    said = judged(healthy(db1=None, db2=None, db3=None), failed=["db2", "db3"])
+    assert [text for text in said if "The primary is not known:" in text]
+    assert not [text for text in said if "Who is the primary" in text]
+
+
 def test_weak_commits_are_the_promise_where_it_is_asynchronous() -> None:
     given = at("db1", "server", weak_commits=["role app: synchronous_commit=off"])
     found = verified(given, durability="asynchronous")

@@ -6,22 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lab import Lab
 from settings import DATABASES, converge, files, started, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab import Run
+    from lab import Lab, Run
 
 
-@pytest.fixture(autouse=True, scope="module")
-def restored() -> Iterator[None]:
-    """Bring the platform back to its own settings in the end; each test begins where the one before it left it."""
-    yield
-    lab = Lab()
-    lab.playbook("site.yml", "-e", "postgresql_server_restart=true")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+# Each test begins where the one before it left it.
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def foretold(lab: Lab, variables: dict[str, Any], *arguments: str) -> Run:
@@ -147,12 +139,12 @@ def test_alter_system_is_refused_with_the_way_out(lab: Lab) -> None:
     ids=["port", "data directory", "cluster name"],
 )
 def test_what_would_lose_sight_of_a_running_server_is_refused(lab: Lab, given: dict[str, Any], text: str) -> None:
-    own = "find /etc/postgresql /var/lib/steadfast /etc/systemd/system -printf %p:%T@\\n | sort | sha256sum"
-    before = {host: lab.shell(host, own, check=False) for host in (*DATABASES, "ops1")}
+    own = "find /etc/postgresql /var/lib/steadfast /etc/systemd/system -printf %p:%T@\\\\n | sort | sha256sum"
+    before = {host: lab.shell(host, own) for host in (*DATABASES, "ops1")}
     run = lab.playbook("site.yml", "-e", json.dumps(given), expect=2)
     assert "refused, and nothing was changed" in run.output
     assert f"- {text}" in run.output
-    assert {host: lab.shell(host, own, check=False) for host in before} == before
+    assert {host: lab.shell(host, own) for host in before} == before
 
 
 def test_a_renewed_certificate_is_served_after_the_run_that_renews_it(lab: Lab) -> None:

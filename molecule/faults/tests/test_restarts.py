@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import Lab
 from settings import converge, files, started, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from lab import Lab
 
 
-@pytest.fixture(autouse=True, scope="module")
-def restored() -> Iterator[None]:
-    """Bring the platform back to its own settings in the end; each test begins where the one before it left it."""
-    yield
-    lab = Lab()
-    lab.playbook("site.yml", "-e", "postgresql_server_restart=true")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+# Each test begins where the one before it left it.
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 def test_what_only_a_restart_refutes_is_survived(lab: Lab) -> None:
