@@ -27,6 +27,15 @@ def fulls(lab: Lab, repository: int) -> int:
     return sum(item["type"] == "full" and item["database"]["repo-key"] == repository for item in backups)
 
 
+def forget(lab: Lab, repository: int) -> None:
+    """Expire what a repository holds from before its newest full backup."""
+    mine = [item for item in info(lab)["backup"] if item["database"]["repo-key"] == repository]
+    old = [item["label"] for item in mine if item["type"] == "full"][:-1]
+    expire = f"cd / && runuser -u pgbackrest -- pgbackrest --stanza=main --repo={repository} --set={{}} expire"
+    for label in old:
+        lab.shell("ops1", expire.format(label))
+
+
 def findings(lab: Lab, host: str, duty: str) -> str:
     """Return what the role's script says on a host."""
     user = "pgbackrest" if host == "ops1" else "postgres"

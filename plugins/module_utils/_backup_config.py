@@ -117,11 +117,12 @@ def secrets(site: Site, given: Sequence[Json]) -> Sections:
         site: the host and its cluster.
         given: the list of repositories of the inventory, with their secrets.
     """
+    named = {item["name"]: item for item in given}
     found: dict[str, str | list[str]] = {}
     for repository in site.live:
         if repository.type == POSIX and not site.keeps_backups:
             continue
-        item, prefix = given[repository.number - 1], f"repo{repository.number}"
+        item, prefix = named[repository.name], f"repo{repository.number}"
         found[f"{prefix}-cipher-pass"] = item["passphrase"]
         if repository.type == S3:
             found |= {f"{prefix}-s3-key": item["s3"]["key"], f"{prefix}-s3-key-secret": item["s3"]["key_secret"]}

@@ -62,12 +62,17 @@ class Context:
         return found
 
     def info(self, repository: Repository) -> Json | None:
-        """What was seen of a repository, by its place: its number may be another one now; None when nobody looked."""
+        """What was seen of a repository, by its place; None when nobody looked."""
         seen = self.seen(self.keeper["name"])
         if seen is None:
             return None
-        infos: Mapping[str, Json] = seen["repositories"]
-        return next((info for info in infos.values() if info["place"] == repository.place), _repositories.NOTHING)
+        number = self.number(repository)
+        return seen["repositories"][str(number)] if number else _repositories.NOTHING
+
+    def number(self, repository: Repository) -> int:
+        """The number that the repository host has for the place of a repository; 0 for none."""
+        infos: Mapping[str, Json] = (self.seen(self.keeper["name"]) or {}).get("repositories", {})
+        return next((int(number) for number, info in infos.items() if info["place"] == repository.place), 0)
 
 
 def of_cluster(context: Context) -> dict[str, Any]:
@@ -170,6 +175,13 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
                 f"the passphrase of the repository {repository.name} is another one than its backups are encrypted "
                 "with. Write the former one; for a new one give the repository another path as well "
                 "(docs/runbooks/passphrase.md)"
+            )
+        number = context.number(repository)
+        if number not in {0, repository.number}:
+            yield (
+                f"repository {repository.name} is repo{number} on {name} and would become repo{repository.number}, and "
+                "WAL archived while the hosts change would be missing in one of them. Write number: "
+                f"{number} for {repository.name} in {_repositories.REPOSITORIES}"
             )
         others = [item for item in info.get("systems", []) if item != system]
         if others and (bootstraps or system) and system not in info["systems"]:
@@ -323,15 +335,19 @@ def _directories(context: Context) -> list[str]:
 
 
 def _returned(context: Context) -> dict[str, float]:
-    """Return since when each repository is back that was suspended: it owes a full backup that began later.
+    """Return since when each repository gets WAL that was suspended or not there: it owes a full backup since then.
 
     The file that the role writes remembers it, so that a killed run forgets nothing.
     """
     seen = context.seen(context.keeper["name"]) or {}
     before: Json = seen.get("check") or {}
+    if not before:
+        return {}
     now = (context.observed.get(context.keeper["name"]) or {}).get("clock", {}).get("now", 0.0)
-    was = {item["name"] for item in before.get("repositories", []) if item["suspended"]}
-    back = {item.name: float(int(now)) for item in context.repositories if item.name in was and not item.suspended}
+    served = {item["name"] for item in before.get("repositories", []) if not item["suspended"]}
+    back = {
+        item.name: float(int(now)) for item in context.repositories if item.name not in served and not item.suspended
+    }
     return {**before.get("returned", {}), **back}
 
 

@@ -22,7 +22,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 Changes = list[dict[str, str]]
 
 STANZA_LIMIT, INFO_LIMIT, LOCK_LIMIT = 120, 60, 60  # seconds
-LOCKED = "ERROR: [050]"
+LOCKED, MISMATCH = "ERROR: [050]", "ERROR: [028]"
+ANOTHER = (
+    "a repository holds backups of another cluster that had the name {0}, and nothing was stored there. To get its "
+    "data back, or to begin anew beside it, see docs/runbooks/lost_cluster.md ({1})"
+)
 STARTING = {"activating", "active", "reloading"}
 
 
@@ -92,7 +96,7 @@ def _create_stanza(user: str, stanza: str) -> None:
         except CommandError as error:
             if LOCKED in str(error):
                 return False
-            errors.append(error)
+            errors.append(CommandError(ANOTHER.format(stanza, error)) if MISMATCH in str(error) else error)
         return True
 
     wait_until(made, LOCK_LIMIT, "the lock of the stanza", interval=0.2)

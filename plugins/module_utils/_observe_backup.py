@@ -80,11 +80,9 @@ def written(stanza: str, number: int) -> dict[str, Any]:
     options = dict(line.split("=", 1) for line in lines if line.startswith(f"repo{number}-"))
     if f"repo{number}-path" not in options:
         return {}
+    place = [options.get(f"repo{number}-{name}", "") for name in ("path", "s3-bucket", "s3-endpoint")]
     passphrase = options.get(f"repo{number}-cipher-pass", "")
-    return {
-        "place": [options.get(f"repo{number}-{name}", "") for name in ("path", "s3-bucket", "s3-endpoint")],
-        "seal": seal(passphrase, sealed_for(stanza, number)) if passphrase else "",
-    }
+    return {"place": place, "seal": seal(passphrase, sealed_for(stanza, place)) if passphrase else ""}
 
 
 def _info(answer: Sequence[Json], number: int) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _schedule, _units
@@ -42,7 +43,7 @@ class Repository:
     """A repository without its secrets.
 
     Attributes:
-        number: its place in the list, from 1; pgBackRest's repoN.
+        number: pgBackRest's repoN, from 1.
         name: what timers, commands and findings call it.
         type: posix (a directory of the repository host) or s3.
         path: directory, or prefix in the bucket.
@@ -84,25 +85,36 @@ NOTHING: Json = {"answers": True, "error": "", "stanza": False, "systems": [], "
 def resolve(given: Sequence[Json], suspended: Sequence[str], cluster: str) -> list[Repository]:
     """Return the repositories of a cluster, which are without mistakes; what they do not say has its default."""
     return [
-        Repository(
-            number=number,
-            name=item["name"],
-            type=item["type"],
-            path=item["path"] or default_path(item["type"], cluster, item["name"]),
-            retention_days=item["retention_days"],
-            point_in_time=item["point_in_time"],
-            schedule={kind: _schedule.parse(text).text for kind in KINDS if (text := item["schedule"].get(kind))},
-            s3={key: value for key, value in (item["s3"] or {}).items() if key not in {"key", "key_secret"}},
-            suspended=item["name"] in suspended,
-            seal=seal(item["passphrase"], sealed_for(cluster, number)),
-        )
-        for number, item in enumerate(given, 1)
+        _resolve(number, item, item["name"] in suspended, cluster)
+        for number, item in zip(numbers(given), given, strict=True)
     ]
 
 
-def sealed_for(cluster: str, number: int) -> str:
+def _resolve(number: int, item: Json, suspended: bool, cluster: str) -> Repository:
+    found = Repository(
+        number=number,
+        name=item["name"],
+        type=item["type"],
+        path=item["path"] or default_path(item["type"], cluster, item["name"]),
+        retention_days=item["retention_days"],
+        point_in_time=item["point_in_time"],
+        schedule={kind: _schedule.parse(text).text for kind in KINDS if (text := item["schedule"].get(kind))},
+        s3={key: value for key, value in (item["s3"] or {}).items() if key not in {"key", "key_secret"}},
+        suspended=suspended,
+    )
+    return replace(found, seal=seal(item["passphrase"], sealed_for(cluster, found.place)))
+
+
+def numbers(given: Sequence[Json]) -> list[int]:
+    """Return the number of each repository: the one that it names, else the lowest that none of them names."""
+    named = {item.get("number") for item in given}
+    others = (number for number in count(1) if number not in named)
+    return [item.get("number") or next(others) for item in given]
+
+
+def sealed_for(cluster: str, place: Sequence[str]) -> str:
     """Return what the seal of a repository's passphrase is salted with."""
-    return f"{cluster} repo{number}"
+    return " ".join([cluster, *place])
 
 
 def default_path(kind: str, cluster: str, name: str) -> str:
@@ -124,6 +136,7 @@ def check(given: Sequence[Json | None], suspended: Sequence[str], cluster: str) 
     for index, item in known.items():
         yield from _one(f"{REPOSITORIES}[{index}]", item)
     yield from _alike(known, "name", "name", "give each a name of its own")
+    yield from _alike(known, "number", "number", "write another one, or none")
     yield from _alike(known, "passphrase", "passphrase", "give each its own, so that one that leaks opens one")
     yield from _same_place(known, cluster)
     names = [item.get("name") for item in known.values()]
@@ -144,6 +157,11 @@ def _one(path: str, item: Json) -> Iterator[Mistake]:
         is_what = f"has {len(passphrase)} characters" if passphrase else "is empty"
         advice = f"write at least {PASSPHRASE_LENGTH}, from a secrets manager or an environment variable"
         yield Mistake(f"{path}.passphrase", f"{is_what}; {advice}")
+    number = item.get("number")
+    if number and not 1 <= number <= MOST:
+        yield Mistake(
+            f"{path}.number", f"{number} is no number of a repository; write 1 to {MOST}, or 0 for a free one"
+        )
     days = item.get("retention_days")
     if days is not None and days < 1:
         yield Mistake(f"{path}.retention_days", f"{days} keeps nothing; write the days to keep, at least 1")

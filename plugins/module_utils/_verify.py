@@ -53,7 +53,7 @@ OF_A_CONNECTION = {
 NO_COMMAND = "(disabled)"
 DAY = 86400
 # Findings of check_archive that lose nothing yet.
-MAY_WAIT = {"archive_late", "backup_late", "emergency_file", "suspended", "wal_disk"}
+MAY_WAIT = {"archive_late", "backup_late", "emergency_file", "suspended", "wal_disk", "wal_gap_before"}
 BACKUP_ADVICE = "The runbooks say what to look at and what to run: docs/runbooks."
 EXPIRY_WARNING_DAYS = 14
 LAG_WARNING_BYTES = 256 << 20

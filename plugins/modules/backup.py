@@ -116,7 +116,7 @@ KINDS = ["full", "differential", "incremental"]
 def make(given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make backups, or say how far they are."""
     backups = [_backup_run.Backup(**item) for item in given["backups"]]
-    changes = [change("backup", backup.repository, "none asked for", backup.kind) for backup in backups]
+    changes = [change("backup", backup.repository, "due", backup.kind) for backup in backups]
     if check_mode:
         return {"changes": changes, **asdict(_backup_run.Progress(finished=True))}
     progress = _backup_run.make(given["user"], given["stanza"], backups, given["begin"], given["patience"])

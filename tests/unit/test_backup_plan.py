@@ -326,14 +326,24 @@ def test_the_site_survives_a_task_variable() -> None:
     assert _backup_plan.site_from(own["site"]).repository.name == "ops1"
 
 
-def test_a_repository_is_known_by_its_place_whatever_its_number() -> None:
-    another = LOCAL | {"name": "another", "path": "/srv/another", "seal": "seal of another"}
-    # The configuration of the hosts still has the one that was first, and has never had the other.
+ANOTHER = LOCAL | {"name": "another", "path": "/srv/another", "seal": "seal of another"}
+
+
+def test_a_repository_is_known_by_its_place() -> None:
+    # The configuration of the hosts has never had the other.
     infos = ({**WHOLE, "place": ["/srv/pgbackrest/main/local", "", ""], "seal": "seal of local"},)
-    decision = decide("ops1", repositories=(another, LOCAL | {"number": 2}), infos=infos)
+    decision = decide("ops1", repositories=(ANOTHER | {"number": 2}, LOCAL), infos=infos)
     assert decision["refusals"] == []
     assert [backup["repository"] for backup in decision["backup"]["owed"]] == ["another"]
     assert decision["backup"]["without_stanza"] == ["another"]
+
+
+def test_a_repository_keeps_its_number() -> None:
+    infos = ({**WHOLE, "place": ["/srv/pgbackrest/main/local", "", ""], "seal": "seal of local"},)
+    assert decide("ops1", repositories=(ANOTHER, LOCAL | {"number": 2}), infos=infos)["refusals"] == [
+        "repository local is repo1 on ops1 and would become repo2, and WAL archived while the hosts change would be "
+        "missing in one of them. Write number: 1 for local in postgresql_backup_repositories"
+    ]
 
 
 @pytest.mark.parametrize(

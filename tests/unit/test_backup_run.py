@@ -49,6 +49,12 @@ def test_a_stanza_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 1
 
 
+def test_a_repository_with_the_backups_of_another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, CommandError("ERROR: [028]: backup and archive info files exist but do not match"))
+    with pytest.raises(CommandError, match=r"holds backups of another cluster that had the name main, .*lost_cluster"):
+        _backup_run.make_stanza("pgbackrest", "main", ["local"], check_mode=False)
+
+
 @pytest.mark.parametrize(("names", "check_mode", "changes"), [([], False, []), (["local"], True, STANZA)])
 def test_no_stanza_is_made(
     monkeypatch: pytest.MonkeyPatch, names: list[str], check_mode: bool, changes: list[dict[str, str]]

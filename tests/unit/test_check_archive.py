@@ -114,6 +114,16 @@ WAL = [
         ],
     ),
     (
+        "holes before and after the newest full backup",
+        paths(1, 5, 7, 8, 10),
+        [backup("1F", 5, 5), backup("2F", 7, 8)],
+        [
+            "no recovery in daily crosses the missing WAL 000000010000000000000009: run a full backup now",
+            "no recovery in daily crosses the missing WAL 000000010000000000000006: all since backup 2F can be "
+            "restored, and the gap leaves with the backups before it",
+        ],
+    ),
+    (
         "the end of a backup",
         paths(1, 5),
         [backup("1F", 5, 6)],

@@ -97,7 +97,10 @@ def test_without_the_user_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize(
     ("secrets", "sealed"),
-    [("[global]\nrepo1-cipher-pass=one\nrepo2-cipher-pass=a=b\n", seal("a=b", "main repo2")), ("", "")],
+    [
+        ("[global]\nrepo1-cipher-pass=one\nrepo2-cipher-pass=a=b\n", seal("a=b", "main /main b s3.example.com")),
+        ("", ""),
+    ],
     ids=["written", "not yet"],
 )
 def test_where_a_repository_is_and_its_sealed_passphrase(

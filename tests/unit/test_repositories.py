@@ -64,6 +64,11 @@ WRONG = [
         [posix(), s3(passphrase="correct horse battery staple")],
         f"{R}[1].passphrase: is the passphrase of {R}[0] as well; give each its own, so that one that leaks opens one",
     ),
+    ([posix(number=5)], f"{R}[0].number: 5 is no number of a repository; write 1 to 4, or 0 for a free one"),
+    (
+        [posix(number=2), s3(number=2)],
+        f"{R}[1].number: is the number of {R}[0] as well; write another one, or none",
+    ),
     ([posix(retention_days=0)], f"{R}[0].retention_days: 0 keeps nothing; write the days to keep, at least 1"),
     ([posix(path="srv/x")], f'{R}[0].path: "srv/x" is no absolute path; write such as /srv/backup/main'),
     ([posix(path="/srv/../x")], f'{R}[0].path: "/srv/../x" is no absolute path; write such as /srv/backup/main'),
@@ -123,6 +128,11 @@ def test_suspended() -> None:
     assert mistakes(posix(), suspended=("ofsite",)) == [f"{words}[0]: ofsite is no repository; write one of daily"]
     everything = f"{words}: takes out every repository, and no WAL would be kept anywhere; leave one in"
     assert mistakes(posix(), s3(), suspended=("daily", "offsite")) == [everything]
+
+
+def test_numbers() -> None:
+    given = [posix(), s3(number=1), posix(number=0), posix(number=3)]
+    assert _repositories.numbers(given) == [2, 1, 4, 3]
 
 
 def test_defaults() -> None:

@@ -54,7 +54,7 @@ def test_the_check_writes_metrics(lab: Lab) -> None:
 def test_a_backup_that_the_operator_asks_for(lab: Lab) -> None:
     before = fulls(lab, 2)
     run = lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=offsite")
-    assert "ops1: backup offsite: none asked for -> full" in run.changes
+    assert "ops1: backup offsite: due -> full" in run.changes
     assert fulls(lab, 2) == before + 1
 
 

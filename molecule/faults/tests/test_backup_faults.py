@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from archive import LOCAL, RIGHT, WAITING, archived, findings, info
+from archive import LOCAL, RIGHT, WAITING, archived, findings, forget, info
 from lab import INVENTORY
 
 if TYPE_CHECKING:
@@ -37,11 +37,8 @@ BULK = "CREATE TABLE bulk AS SELECT number, sha512(number::text::bytea) FROM gen
 def mended(lab: Lab) -> Iterator[Lab]:
     """Make a new full backup afterwards, and expire those before it, so that the next test finds nothing wrong."""
     yield lab
-    old = [item["label"] for item in info(lab)["backup"] if item["database"]["repo-key"] == 1]
     lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=local", expect=None)
-    expire = "cd / && runuser -u pgbackrest -- pgbackrest --stanza=main --repo=1 --set={} expire"
-    for label in (label for label in old if label.endswith("F")):
-        lab.shell("ops1", expire.format(label))
+    forget(lab, 1)
     lab.shell("ops1", "systemctl start steadfast-verify-repositories.service")
     assert findings(lab, "ops1", "repository") == RIGHT
 

@@ -180,7 +180,8 @@ def ranges(found: list[tuple[int, int]], names: WalNames) -> str:
 def check_wal(repository: Json, info: Json, held: Mapping[str, Archive], names: WalNames) -> Iterator[Finding]:
     """Yield holes in the WAL of a repository: within each backup, and from the oldest one on.
 
-    A repository without point-in-time recovery keeps the WAL since its newest full backup only.
+    A repository without point-in-time recovery keeps the WAL since its newest full backup only. A hole before that
+    backup can be mended no more, and what follows it can be restored: that is another finding.
     """
     backups = backups_of(repository, info)
     versions = {item["id"]: f"{item['version']}-{item['id']}" for item in info.get("db", [])}
@@ -199,11 +200,14 @@ def check_wal(repository: Json, info: Json, held: Mapping[str, Archive], names: 
     _, first = names.number(starts[0]["archive"]["start"])
     if not archive.segments:
         return  # said above, for each backup
-    if lost := missing(archive, max(archive.segments), first, None):
-        text = (
-            f"no recovery in {repository['name']} crosses the missing WAL {ranges(lost, names)}: run a full backup now"
-        )
-        yield Finding("wal_gap", text)
+    _, newest = names.number(fulls[-1]["archive"]["start"])
+    lost = missing(archive, max(archive.segments), first, None)
+    text = f"no recovery in {repository['name']} crosses the missing WAL {{}}: {{}}"
+    if after := [step for step in lost if step[1] >= newest]:
+        yield Finding("wal_gap", text.format(ranges(after, names), "run a full backup now"))
+    if before := [step for step in lost if step[1] < newest]:
+        what = f"all since backup {fulls[-1]['label']} can be restored, and the gap leaves with the backups before it"
+        yield Finding("wal_gap_before", text.format(ranges(before, names), what))
 
 
 def backups_of(repository: Json, info: Json) -> list[Json]:
