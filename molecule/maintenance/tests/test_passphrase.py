@@ -79,6 +79,6 @@ def test_a_passphrase_is_replaced_without_an_interruption(lab: Lab, client: Clie
     assert "no recovery in local crosses the missing WAL" in words
     assert "can be restored, and the gap leaves with the backups before it" in words
 
-    acknowledged, words = client.stop()
-    assert words == []
+    acknowledged, told = client.stop()
+    assert told == []
     assert client.rows() == acknowledged > 0
