@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_plan
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_plan, _pooler_plan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
@@ -43,4 +43,5 @@ def _arguments(play: _play.Play) -> dict[str, Any]:
         "database": DATABASE in duties,
         "peers": [member["address"] for member in cluster["members"] if member["address"]],
         "backup": _backup_plan.to_observe(cluster, duties),
+        "pooler": _pooler_plan.to_observe(cluster, duties),
     }

@@ -7,7 +7,6 @@ Runs on every host, on the controller alone; the first member that the play reac
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -34,12 +33,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         check_mode = bool(self._task.check_mode)
         changes = {host: list(play.changes(host)) for host in play.reached(_play.OUTCOME)}
         lines = _summary.changes(changes, check_mode)
-        # What is still to be done would only show as errors; with nothing to do a check says how things are.
-        if check_mode and any(changes.values()):
-            DISPLAY.display("\n" + "\n".join(lines) + "\n")
-            return result
         decision = play.registered(play.host, _play.DECISION)
         outcome, topology = _judgement.judged(play, _play.OUTCOME)
+        # What is still to be done would only show as errors; with nothing to do a check says how things are.
+        if check_mode and any(changes.values()):
+            DISPLAY.display("\n" + "\n".join([*lines, *_summary.pools(outcome)]) + "\n")
+            return result
         findings = _verify.verify(outcome, topology)
         screen = _summary.screen(outcome, decision["members"], findings, play.cluster["version"], _client(play))
         DISPLAY.display("\n" + "\n".join([*lines, "", *screen]) + "\n")
@@ -49,7 +48,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _client(play: _play.Play) -> dict[str, str]:
     """Return who may connect, and the file of the CA on the controller."""
-    own = play.own
-    authority = own["postgresql_certificates_provided"]["ca"] or f"{own['postgresql_certificates_ca_directory']}/ca.crt"
     users = play.cluster["administrators"]
-    return {**({"user": users[0]} if users else {}), "sslrootcert": os.path.normpath(authority)}
+    return {**({"user": users[0]} if users else {}), "sslrootcert": _play.authority(play.own)}

@@ -24,6 +24,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _kernel,
     _libraries,
     _platform,
+    _pooler_context,
+    _pooler_files,
+    _pooler_plan,
     _settings,
     _topology,
     _tuning,
@@ -59,11 +62,13 @@ RECEIVER_TIMEOUT = "wal_receiver_timeout"
 def decide(given: Given) -> dict[str, Any]:
     """Return the decision as the roles read it, with all refusals."""
     topology = _topology.decide(facts(given), observations(given.observed))
+    poolers = _pooler_context.context(given, topology)
     settings = _server_settings(given) if _has_instance(given) else {}
     members = given.members
     databases = [member for member in members if DATABASE in member["duties"]]
     addresses = {member["name"]: member["address"] for member in databases}
     plain = topology.to_dict()
+    backs_up = bool(given.cluster.get("repositories"))
     return {
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
@@ -72,6 +77,7 @@ def decide(given: Given) -> dict[str, Any]:
             *topology.refusals,
             *_of_adoptions(given, topology),
             *_of_backups(given, topology),
+            *_pooler_plan.refusals(poolers),
             *_host.refusals(host_inputs(given)),
         ],
         "cluster": given.cluster["name"],
@@ -94,12 +100,14 @@ def decide(given: Given) -> dict[str, Any]:
             *plain["left"],
             *_addresses.left(addresses),
             *_backup_plan.left(given.backups),
+            *_pooler_plan.left(poolers),
             *_host.left(host_inputs(given)),
         ],
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
-        "rules_of_roles": [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else [],
-        "maps_of_roles": [_backup_plan.IDENT_MAP] if given.cluster.get("repositories") else [],
+        "pools": bool(given.cluster.get("pools")),
+        "rules_of_roles": [*backs_up * [_backup_plan.HBA_RULE], *_pooler_plan.hba_rules(poolers)],
+        "maps_of_roles": [*backs_up * [_backup_plan.IDENT_MAP], *_pooler_plan.ident_maps(poolers)],
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
         "instance": _instance(given),
@@ -252,6 +260,7 @@ def _own(given: Given, topology: _topology.Decision, settings: Mapping[str, Json
         "create_slots": list(topology.slots.create) if given.host == topology.primary else [],
         "backup": _backup_plan.of_host(given.backups),
         "host": _host.decide(host_inputs(given)),
+        "pooler": _pooler_plan.of_host(_pooler_context.context(given, topology)),
     }
 
 
@@ -276,6 +285,7 @@ def _accounts_needed(given: Given, action: str) -> bool:
     server = given.seen.get("server") or {}
     wanted = {REPLICATOR} if len(facts(given).databases) > 1 else set()
     wanted |= {_backup_config.DATABASE_ROLE} if given.cluster.get("repositories") else set()
+    wanted |= {_pooler_files.ROLE} if given.cluster.get("pools") else set()
     return action in {BOOTSTRAP, START, ADOPT} or bool(wanted - set(server.get("roles", wanted)))
 
 
@@ -287,6 +297,8 @@ def _missing_packages(given: Given) -> list[str]:
     wanted = [name.format(version=given.cluster["version"]) for name in packages]
     if given.cluster.get("repositories") and duties & RECORDERS:
         wanted.append(_backup_plan.PACKAGE)
+    if _pooler_plan.wanted(given.cluster, duties):
+        wanted.append(_pooler_plan.PACKAGE)
     missing = [name for name in wanted if name not in given.seen["packages"]]
     return missing + _host.missing_packages(host_inputs(given))
 

@@ -16,13 +16,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _volumes,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._firewall import Opening
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, is_ip
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, POOLER, REPOSITORY, is_ip
 from ansible_collections.steadfast.postgresql.plugins.module_utils._picture import listed
 
 Json = Mapping[str, Any]
 
-POOLER, REPOSITORY = "pooler", "repository"
-POOLER_PORT = 6432
 SSH_PORT = 22  # where no SSH server is to be seen: the run came another way
 PACKAGE = "nftables"
 
@@ -154,8 +152,8 @@ def _openings(inputs: Inputs, members: Sequence[str]) -> list[Opening]:
     found = [Opening("SSH", inputs.seen["ssh"]["ports"] or [SSH_PORT], wanted["ssh_networks"] or None)]
     if DATABASE in duties:
         found += [Opening(f"PostgreSQL: {who}", [cluster["port"]], where) for who, where in people.items()]
-    if POOLER in duties:
-        found += [Opening(f"PgBouncer: {who}", [POOLER_PORT], where) for who, where in people.items()]
+    if POOLER in duties and cluster.get("pools"):
+        found += [Opening(f"PgBouncer: {who}", [cluster["pools"]["port"]], where) for who, where in people.items()]
     if cluster.get("backup_port") and {DATABASE, REPOSITORY} & set(duties):
         found.append(Opening("pgBackRest: members", [cluster["backup_port"]], members))
     found += [

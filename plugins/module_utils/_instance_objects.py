@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _pooler_files, _pooler_role, _scram
 from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -56,15 +56,17 @@ def accounts(
     *,
     replication: bool,
     backups: bool,
+    poolers: bool,
     check_mode: bool,
 ) -> Changes:
-    """Create or repair the login roles of administrators, of replication and of backups.
+    """Create or repair the login roles of administrators, of replication, of backups and of poolers.
 
     Args:
         instance: the primary.
         administrators: mappings with name and password.
         replication: whether the role that standbys log in as is wanted.
         backups: whether the role that backups log in as is wanted.
+        poolers: whether the role that poolers log in as is wanted.
         check_mode: only say what would change.
     """
     answers = _answers(instance, check_mode)
@@ -77,6 +79,9 @@ def accounts(
     if backups:
         lacking = query_json(instance, _backup_role.LACKING) if answers else list(_backup_role.FUNCTIONS)
         wanted.append(_backup_role.statements(roles.get(DATABASE_ROLE), lacking))
+    if poolers:
+        function = query_json(instance, _pooler_role.FOUND) if answers else None
+        wanted.append(_pooler_role.statements(roles.get(_pooler_files.ROLE), function))
     for sql, made in wanted:
         statements += sql
         changes += made

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DATABASE, REPOSITORY = "database", "repository"
+DATABASE, REPOSITORY, POOLER = "database", "repository", "pooler"
 RECORDERS = frozenset({DATABASE, REPOSITORY})
 """Whose hosts keep the cluster's journal."""
 

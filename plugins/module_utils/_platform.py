@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, RECORDERS
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, POOLER, RECORDERS
 
 Json = Mapping[str, Any]
 DISTRIBUTION = "distribution"
@@ -43,8 +43,8 @@ def lacks_project_key(cluster: Json, member: Json, seen: Json) -> bool:
 
 
 def uses_project(cluster: Json, member: Json) -> bool:
-    """Whether a member's packages come from the PostgreSQL project; a repository host without repositories has none."""
-    duties = RECORDERS if cluster.get("repositories") else {DATABASE}
+    """Whether a member's packages come from the PostgreSQL project; without repositories or pools some hosts have none."""
+    duties = {*(RECORDERS if cluster.get("repositories") else {DATABASE}), *([POOLER] if cluster.get("pools") else [])}
     return bool(member["package_source"] == PROJECT and duties & set(member["duties"]))
 
 

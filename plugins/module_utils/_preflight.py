@@ -17,11 +17,13 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup as _backup
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_pools as _pools
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     ASYNCHRONOUS,
     DATABASE,
     NAME_LIMIT,
+    POOLER,
     REPOSITORY,
     REQUIRED,
     member_name,
@@ -50,6 +52,7 @@ CLUSTER_WIDE = {
     "postgresql_backup_repositories": True,
     "postgresql_backup_suspended_repositories": False,
     "postgresql_backup_port": False,
+    _pools.PORT: False,
     "postgresql_journal_directory": False,
     "postgresql_server_locale": False,
     "postgresql_server_locale_provider": False,
@@ -113,7 +116,7 @@ def duties(database: Sequence[str], repository: Sequence[str], pooler: Sequence[
     for hosts, names in (
         (database, (DATABASE,)),
         (repository, (REPOSITORY,)),
-        (pooler or database, ("pooler",)),
+        (pooler or database, (POOLER,)),
         (repository, ("migrations", "drill")),
     ):
         for host in hosts:
@@ -152,11 +155,14 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
             *_member.member_mistakes(member.values, len(databases) if member in databases else 0),
             *_backup.member_mistakes(member.values),
             *_preflight_host.mistakes(member.values),
+            *_pools.member_mistakes(member.values),
         ]
         findings += [_Finding((member.name,), mistake) for mistake in found]
     findings += [*_names(members), *_addresses(members), *_one_value_each(members)]
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     findings += [*_backups(cluster, members)]
+    values = [member.values for member in databases]
+    findings += [_Finding((), mistake) for mistake in _pools.mistakes(values, _poolers(members))]
     if not databases and all(member.duties for member in members):
         text = f"the cluster has no database host; add a host with {CLUSTER_NAME}: {cluster} to the group {GROUPS[0]}"
         findings.append(_of_cluster(CLUSTER_NAME, text))
@@ -204,6 +210,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "adopt": first.get("postgresql_adopt"),
         "repositories": _backup.resolve(cluster, first.values),
         "backup_port": first.get(_backup.PORT) if first.get(REPOSITORIES) else 0,
+        "pools": _pools.resolve([host.values for host in hosts], _poolers(members)),
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
             {
@@ -228,6 +235,10 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
             for member in members
         ],
     }
+
+
+def _poolers(members: Sequence[Member]) -> int:
+    return sum(POOLER in member.duties for member in members)
 
 
 def _lines(cluster: str, members: Sequence[Member], findings: Sequence[_Finding]) -> list[str]:

@@ -37,6 +37,8 @@ CHECKED_WHOLE = (APPLICATION_NETWORKS, MANAGEMENT_NETWORKS, HBA_RULES)
 _RESERVED_ROLES = (
     "postgres",
     "replicator",
+    "pgbackrest",
+    "pgbouncer",
     "public",
     "none",
     "all",

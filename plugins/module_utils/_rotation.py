@@ -139,7 +139,7 @@ def plan(request: Request, state: State | None, holders: Sequence[Holder]) -> Pl
 def readers_of(readers: Sequence[Json], duties: Sequence[str], answers: bool) -> list[Json]:
     """Return which services of a host have to read its files again; a database server that is down will do so."""
     here = [reader for reader in readers if set(reader["duties"]) & set(duties)]
-    return [reader for reader in here if answers or reader["starttls"] != POSTGRES]
+    return [reader for reader in here if answers or set(reader["duties"]) != {DATABASE}]
 
 
 def findings(state: State | None, now: float) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change, run
 
-STARTED, STOPPED, RELOADED, RESTARTED = "started", "stopped", "reloaded", "restarted"
-STATES = (STARTED, STOPPED, RELOADED, RESTARTED)
+STARTED, STOPPED, RELOADED, RESTARTED, ANY = "started", "stopped", "reloaded", "restarted", "any"
+STATES = (STARTED, STOPPED, RELOADED, RESTARTED, ANY)
 LIMIT = 90  # seconds for systemctl to return
 
 
@@ -21,7 +21,8 @@ class Unit:
 
     Attributes:
         name: with its suffix.
-        state: started, stopped, reloaded or restarted; the last two start a unit that does not run.
+        state: started, stopped, reloaded or restarted, of which the last two start a unit that does not run; any leaves it
+            as it is.
         enabled: whether it starts with the host; None leaves that alone.
     """
 
@@ -67,7 +68,9 @@ def _verbs(units: Sequence[Unit], seen: Mapping[str, Seen]) -> list[tuple[str, l
     wanted: dict[str, list[str]] = {verb: [] for verb in ("stop", "disable", "enable", "start", "reload", "restart")}
     for unit in units:
         active, enabled = seen[unit.name].active, seen[unit.name].enabled
-        if unit.state == STOPPED:
+        if unit.state == ANY:
+            verb = ""
+        elif unit.state == STOPPED:
             verb = "stop" if active else ""
         elif not active:
             verb = "start"

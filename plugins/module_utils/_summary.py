@@ -46,12 +46,20 @@ def screen(
     if outcome.server(outcome.primary):
         connect = f'  psql "{conninfo(members, client)}"'
         lines += ["", "Connect over TLS, from a network that the inventory names:", connect]
+    lines += pools(outcome)
     if outcome.probes:
         lines += ["", "Tried:", *_probes(outcome.probes)]
     if outcome.left:
         lines += ["", "Left as it is:", *(f"  {what}" for what in outcome.left)]
     lines += ["", *_findings(findings)]
     return lines
+
+
+def pools(outcome: Outcome) -> list[str]:
+    """Return what the pools may open and how clients connect to them, where there are any."""
+    return ["", "Pools, of which each pooler has its share:", *(f"  {line}" for line in outcome.pools)] * bool(
+        outcome.pools
+    )
 
 
 def _at_rest(outcome: Outcome) -> list[str]:

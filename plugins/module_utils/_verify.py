@@ -89,6 +89,8 @@ class Outcome:
         authority: what the controller knows of the cluster's CA.
         now: epoch seconds.
         guards: what the role host would still do on each host that answered, by severity and text.
+        poolers: what is to be known of the poolers.
+        pools: the pools, each with what it may open, and how clients connect to it, as lines.
     """
 
     cluster: str
@@ -107,6 +109,8 @@ class Outcome:
     authority: State | None = None
     now: float = 0.0
     guards: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    poolers: Sequence[Finding] = ()
+    pools: Sequence[str] = ()
 
     def server(self, host: str | None) -> Json | None:
         """What a host's server said."""
@@ -128,6 +132,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
     found += _probes(outcome)
+    found += outcome.poolers
     for host, undone in outcome.guards.items():
         found += [
             Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone

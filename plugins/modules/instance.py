@@ -101,6 +101,10 @@ options:
     description: For O(operation=accounts), whether backups log in to this cluster.
     type: bool
     default: false
+  poolers:
+    description: For O(operation=accounts), whether poolers log in to this cluster.
+    type: bool
+    default: false
   replication:
     description: For O(operation=accounts), whether standbys log in to this cluster.
     type: bool
@@ -242,6 +246,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "replication": {"type": "bool", "default": False},
     "backups": {"type": "bool", "default": False},
+    "poolers": {"type": "bool", "default": False},
     "create": {"type": "list", "elements": "str", "default": []},
     "drop": {"type": "list", "elements": "str", "default": []},
     "keep": {"type": "list", "elements": "str", "default": []},
@@ -329,6 +334,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
             given["administrators"],
             replication=given["replication"],
             backups=given["backups"],
+            poolers=given["poolers"],
             check_mode=check_mode,
         )
     },

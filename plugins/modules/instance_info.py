@@ -32,6 +32,14 @@ options:
         type: list
         elements: int
         default: []
+  pooler:
+    description: What to look at of a pooler; nothing without it.
+    type: dict
+    suboptions:
+      port:
+        description: TCP port of the poolers; 0 where none is wanted.
+        type: int
+        required: true
   check_archive:
     description: Whether to look for holes in the WAL, late backups and the like too, where backups are configured.
     type: bool
@@ -124,6 +132,10 @@ instance:
         - Units of backups, files that pgBackRest has not read yet, and on the repository host what each repository
           holds.
       type: dict
+    pooler:
+      description: >-
+        Units and processes of PgBouncer, which of them serves, databases with their load, files that it has not read yet.
+      type: dict
     archive_findings:
       description: What is wrong with archive and backups, each with a C(name) and a C(text).
       type: list
@@ -151,6 +163,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _observe_guard,
     _observe_host,
     _observe_instance,
+    _observe_pooler,
     _observe_volumes,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import INSTANCE_ARGUMENTS, Instance
@@ -192,6 +205,7 @@ def main() -> None:
                     "repositories": {"type": "list", "elements": "int", "default": []},
                 },
             },
+            "pooler": {"type": "dict", "options": {"port": {"type": "int", "required": True}}},
             "peers": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -217,6 +231,8 @@ def main() -> None:
         duties = ["database"] * given["database"] + ["repository"] * bool(given["backup"]["repositories"])
         user = given["backup"]["user"]
         found["archive_findings"] = _observe_backup.findings(user, duties) if given["check_archive"] else []
+    if given["pooler"]:
+        found["pooler"] = _observe_pooler.pooler(given["pooler"]["port"], certificates)
     found["journal"] = _observe_instance.journal(instance)
     found["clock"] = {"now": time.time()}
     module.exit_json(changed=False, instance=found)

@@ -20,9 +20,11 @@ options:
         type: str
         required: true
       state:
-        description: What it shall do; C(reloaded) and C(restarted) always act, and start a unit that does not run.
+        description:
+          - What it shall do; C(reloaded) and C(restarted) always act, and start a unit that does not run. V(any) leaves it
+            as it is.
         type: str
-        choices: [started, stopped, reloaded, restarted]
+        choices: [started, stopped, reloaded, restarted, any]
         default: started
       enabled:
         description: Whether it starts with the host; left as it is when not given.

@@ -13,6 +13,10 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _decision,
     _given,
     _host,
+    _pooler_context,
+    _pooler_findings,
+    _pooler_plan,
+    _pooler_summary,
     _settings,
     _topology,
     _tuning,
@@ -37,6 +41,7 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
     observed = {member: seen.get(member) for member in play.members}
     given = _given.Given(play.host, play.cluster, play.own, observed, {})
     topology = _topology.decide(_given.facts(given), _given.observations(given.observed))
+    poolers = _pooler_context.context(given, topology)
     outcome = _verify.Outcome(
         cluster=play.cluster["name"],
         primary=topology.primary,
@@ -64,6 +69,8 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
         authority=_authority_state(play.own),
         now=time.time(),
         guards={host: _host.decide(_decision.host_inputs(_seen_from(play, host, given)))["findings"] for host in seen},
+        poolers=[finding for host in seen for finding in _pooler_findings.findings(_pooler_plan.on(poolers, host))],
+        pools=_pooler_summary.lines(poolers, _play.authority(play.own)),
     )
     return outcome, topology
 

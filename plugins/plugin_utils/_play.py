@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -15,6 +16,12 @@ OBSERVATION = "__postgresql_cluster_observation"
 DECISION = "__postgresql_cluster_decision"
 OUTCOME = "__postgresql_cluster_outcome"
 PREFIX = "__postgresql_"
+
+
+def authority(own: Json) -> str:
+    """Return the file of the CA on the controller, which clients verify the servers by."""
+    provided = own["postgresql_certificates_provided"]["ca"]
+    return os.path.normpath(provided or f"{own['postgresql_certificates_ca_directory']}/ca.crt")
 
 
 class Play:

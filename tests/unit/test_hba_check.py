@@ -210,6 +210,7 @@ LOCAL = {"comment": "x", "type": "local", "databases": ["all"], "users": ["metri
         (LOCAL, []),
         ({**LOCAL, "users": ["postgres"], "options": {"map": "x"}}, []),
         ({**RULE, "type": "hostssl", "method": "cert", "options": {"map": "x", "clientname": "CN"}}, []),
+        ({**RULE, "addresses": ["pool1.example.com", "192.0.2.7/32"]}, []),
         ({**LOCAL, "type": "host"}, [".type: host is not supported; write hostssl or local"]),
         (
             {**LOCAL, "method": "trust"},

@@ -168,7 +168,7 @@ def test_accounts(
 ) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert (
-        _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, check_mode=check_mode)
+        _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, poolers=False, check_mode=check_mode)
         == changes
     )
     script = [f"BEGIN; {'; '.join(statements)}; COMMIT;"]
@@ -179,7 +179,7 @@ def test_accounts(
 def test_all_accounts_are_one_transaction(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {}
     _instance_objects.accounts(
-        INSTANCE, [account(), account(name="Bob O'B")], replication=True, backups=False, check_mode=False
+        INSTANCE, [account(), account(name="Bob O'B")], replication=True, backups=False, poolers=False, check_mode=False
     )
     assert len(server.ran) == 1
     assert 'CREATE ROLE "Bob O\'B" LOGIN' in server.ran[0]
@@ -193,13 +193,13 @@ def test_a_superuser_is_refused(server: Server) -> None:
         'name another role in postgresql_administrators or ALTER ROLE "ada" NOSUPERUSER'
     )
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
-        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=False)
+        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=False)
     assert server.ran == []
 
 
 def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
-    assert _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=True) == [
+    assert _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=True) == [
         CREATED,
         change("role", "replicator", "absent", "replication"),
     ]
@@ -253,7 +253,7 @@ def test_the_role_of_backups(
     server: Server, found: dict[str, Any] | None, lacking: list[str], statements: list[str]
 ) -> None:
     server.answers |= {_instance_objects.ROLES: {"pgbackrest": found} if found else {}, _backup_role.LACKING: lacking}
-    changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, check_mode=False)
+    changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, poolers=False, check_mode=False)
     expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
     assert changes == ([expected] if statements else [])
     sql = f"BEGIN; {'; '.join(statements)}; COMMIT;"
@@ -263,7 +263,7 @@ def test_the_role_of_backups(
 def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
-        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, check_mode=False)
+        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=False)
 
 
 CREATE = "SELECT pg_create_physical_replication_slot('{}', true)"

@@ -349,6 +349,12 @@ def test_who_reads_the_files(duties: list[str], answers: bool, expected: list[An
     assert _rotation.readers_of([SERVER, BACKUP], duties, answers) == expected
 
 
+@pytest.mark.parametrize("duties", [["database", "pooler"], ["pooler"]])
+def test_a_pooler_reads_the_files_whether_or_not_a_server_answers(duties: list[str]) -> None:
+    pooler = {"unit": "pgbouncer@1", "duties": ["pooler"], "port": 6432, "starttls": "postgres"}
+    assert _rotation.readers_of([SERVER, pooler], duties, answers=False) == [pooler]
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [

@@ -32,6 +32,8 @@ ROWS = [
         ["runs: running -> stopped", "runs: enabled -> disabled"],
     ),
     ([Unit("unknown", "stopped")], [], []),
+    ([Unit("runs", "any", False)], ["disable runs"], ["runs: enabled -> disabled"]),
+    ([Unit("stands", "any", True)], ["enable stands"], ["stands: disabled -> enabled"]),
     (
         [Unit("stands", "started"), Unit("failed", "started"), Unit("runs", "started")],
         ["start stands failed"],

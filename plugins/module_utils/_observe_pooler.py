@@ -1,0 +1,149 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what a host does as a pooler, without changing it."""
+
+from __future__ import annotations
+
+import pwd
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_files
+from ansible_collections.steadfast.postgresql.plugins.module_utils._console import (
+    Console,
+    ConsoleError,
+    Row,
+    socket_path,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files import PACKAGED, PROCESSES
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, run
+
+PROGRAM = Path("/usr/sbin/pgbouncer")
+RUN = Path(_pooler_files.RUN)
+FILES = {name: Path(path) for name, path in (("primary", _pooler_files.PRIMARY), ("standby", _pooler_files.STANDBY))}
+PROPERTIES = "Id,ActiveState,UnitFileState,ExecMainStartTimestamp"
+HOST = re.compile(r"\bhost=(\S+)")
+NEVER = 0.0
+
+
+def pooler(port: int, certificates: Path) -> dict[str, Any]:
+    """Return what a host has of a pooler.
+
+    Args:
+        port: of the poolers; 0 where none is wanted.
+        certificates: folder of what it shows to others.
+    """
+    files = [path for path in _pooler_files.own_files() if Path(path).is_symlink() or Path(path).exists()]
+    units = _units() if port or files else {}
+    current = _current()
+    processes = {
+        str(number): {"active": units[_pooler_files.unit(number)]["active"], **_asked(number, port)}
+        for number in PROCESSES
+        if units.get(_pooler_files.unit(number), {}).get("active")
+    }
+    return {
+        "user": _exists(_pooler_files.USER),
+        "units": {name: {key: unit[key] for key in ("active", "enabled")} for name, unit in units.items()},
+        "current": current,
+        "processes": processes,
+        "stale": _stale(current, units, certificates),
+        "targets": {name: found for name, path in FILES.items() if (found := _target(path))},
+        "files": files,
+    }
+
+
+def _asked(number: int, port: int) -> dict[str, Any]:
+    """Return what the console of a process says; without a port, of a former pooler, nobody is asked."""
+    if not port:
+        return {"answers": True, "error": "", "databases": {}}
+    try:
+        with Console(socket_path(_pooler_files.socket_directory(number), port)) as console:
+            databases, pools = console.ask("SHOW DATABASES"), console.ask("SHOW POOLS")
+    except ConsoleError as error:
+        return {"answers": False, "error": str(error), "databases": {}}
+    return {"answers": True, "error": "", "databases": _databases(databases, pools)}
+
+
+def _databases(databases: Sequence[Row], pools: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return each database of the console with what works and waits in its pools."""
+    found = {}
+    for row in databases:
+        own = [pool for pool in pools if pool["database"] == row["name"]]
+        found[row["name"]] = {
+            "host": row.get("host", ""),
+            "paused": row.get("paused") == "1",
+            "clients": int(row.get("current_client_connections", 0)),
+            "connections": int(row["max_connections"]),
+            "busy": sum(int(pool["sv_active"]) for pool in own),
+            "waiting": sum(int(pool["cl_waiting"]) for pool in own),
+            "longest_wait": max((int(pool["maxwait"]) + int(pool["maxwait_us"]) / 1e6 for pool in own), default=0.0),
+        }
+    return found
+
+
+def _units() -> dict[str, dict[str, Any]]:
+    """Return the units of PgBouncer on the host, and when what each runs was started."""
+    names = [PACKAGED, *map(_pooler_files.unit, PROCESSES)]
+    try:
+        shown = run(["systemctl", "show", f"--property={PROPERTIES}", "--timestamp=us+utc", *names])
+    except CommandError:
+        return {}
+    blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n"))
+    return {
+        block["Id"]: {
+            "active": block["ActiveState"] in {"active", "reloading"},
+            "enabled": block["UnitFileState"] == "enabled",
+            "started": _epoch(block["ExecMainStartTimestamp"]),
+        }
+        for block in blocks
+    }
+
+
+def _current() -> int | None:
+    """Return the process that took over last."""
+    link = RUN / "current"
+    return int(link.readlink().name) if link.is_symlink() else None
+
+
+def _stale(current: int | None, units: Mapping[str, Mapping[str, Any]], certificates: Path) -> dict[str, list[str]]:
+    """Return the files that the process that serves has not read since they changed: by a reload, or as it started."""
+    if current is None or not units.get(_pooler_files.unit(current), {}).get("active"):
+        return {"reload": [], "restart": []}
+    loaded = RUN / str(current) / "loaded"
+    since = loaded.stat().st_mtime if loaded.exists() else NEVER
+    reloaded = [Path(_pooler_files.SETTINGS), Path(_pooler_files.RULES), *FILES.values()]
+    reloaded += [certificates / name for name in ("ca.crt", "server.crt", "server.key")]
+    started = units[_pooler_files.unit(current)]["started"]
+    restarted = [Path(_pooler_files.TEMPLATE), Path(_pooler_files.process_file(current))]
+    # A package keeps the time at which its files were built.
+    replaced = [PROGRAM] if PROGRAM.exists() and PROGRAM.stat().st_ctime > started else []
+    return {"reload": _newer(reloaded, since), "restart": _newer(restarted, started) + list(map(str, replaced))}
+
+
+def _newer(paths: Sequence[Path], since: float) -> list[str]:
+    return sorted(str(path) for path in paths if path.exists() and path.stat().st_mtime > since)
+
+
+def _target(path: Path) -> str:
+    """Return the host that a file leads to."""
+    found = HOST.search(path.read_text(encoding="utf-8")) if path.exists() else None
+    return found[1] if found else ""
+
+
+def _epoch(text: str) -> float:
+    """Read a time as systemctl shows it; it shows nothing of a unit that never ran."""
+    if not text:
+        return NEVER
+    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")
+    return moment.replace(tzinfo=timezone.utc).timestamp()
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
