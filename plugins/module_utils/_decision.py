@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _addresses,
     _adoption,
+    _applications_hba,
     _backup_config,
     _backup_plan,
     _hba,
@@ -98,7 +99,7 @@ def decide(given: Given) -> dict[str, Any]:
         ],
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
-        "rules_of_roles": [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else [],
+        "rules_of_roles": _rules_of_roles(given),
         "maps_of_roles": [_backup_plan.IDENT_MAP] if given.cluster.get("repositories") else [],
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
@@ -106,6 +107,12 @@ def decide(given: Given) -> dict[str, Any]:
         "settings": settings,
         "self": _own(given, topology, settings),
     }
+
+
+def _rules_of_roles(given: Given) -> list[dict[str, Any]]:
+    """Return the rules of pg_hba.conf that other roles than the server's need."""
+    backup: list[dict[str, Any]] = [_backup_plan.HBA_RULE] if given.cluster.get("repositories") else []
+    return backup + _applications_hba.rules(given.cluster, given.members)
 
 
 def _announced(topology: _topology.Decision) -> Iterator[str]:
@@ -146,7 +153,7 @@ def _system(given: Given, topology: _topology.Decision) -> str | None:
 
 def _rules(given: Given, name: str) -> list[_hba.Rule]:
     addresses = {member["name"]: member["address"] for member in given.members if DATABASE in member["duties"]}
-    return _adoption.rules_of(given.cluster, given.member(name), addresses)
+    return _adoption.rules_of(given.cluster, given.member(name), addresses, _rules_of_roles(given))
 
 
 def _consequences(given: Given, action: str) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup as _backup
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_host
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_databases, _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -46,6 +46,7 @@ CLUSTER_WIDE = {
     "postgresql_management_networks": False,
     "postgresql_administrators": True,
     "postgresql_applications": True,
+    "postgresql_databases_destroy": False,
     "postgresql_adopt": False,
     "postgresql_backup_repositories": True,
     "postgresql_backup_suspended_repositories": False,
@@ -157,6 +158,8 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     findings += [*_names(members), *_addresses(members), *_one_value_each(members)]
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     findings += [*_backups(cluster, members)]
+    first = databases[0].values if databases else {}
+    findings += [_Finding((), mistake) for mistake in _preflight_databases.mistakes(first)]
     if not databases and all(member.duties for member in members):
         text = f"the cluster has no database host; add a host with {CLUSTER_NAME}: {cluster} to the group {GROUPS[0]}"
         findings.append(_of_cluster(CLUSTER_NAME, text))
@@ -203,6 +206,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
         "repositories": _backup.resolve(cluster, first.values),
+        "applications": _preflight_databases.resolve(first.values),
         "backup_port": first.get(_backup.PORT) if first.get(REPOSITORIES) else 0,
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],
         "members": [
