@@ -33,9 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         names = [entry["name"] for entry in given]
         only = str(arguments.get("only") or "")
         if only and only not in names:
-            raise AnsibleActionFail(
-                f"application: {only} is not declared; write one of {_arguments.listed(names) or 'postgresql_applications'}"
-            )
+            raise AnsibleActionFail(f"application: {only} is not declared; write one of {_arguments.listed(names)}")
         version = str(variables.get("postgresql_version", "16"))
         passwords: dict[str, str] = {}
         for entry in given:

@@ -218,7 +218,9 @@ def passwords(entry: Json) -> dict[str, str]:
 def without_secrets(entry: Json) -> dict[str, Any]:
     """Return an entry as it may be handed on and shown."""
     hidden = {"password", "second_password"}
-    accounts = [{key: value for key, value in item.items() if key not in hidden} for item in entry.get("accounts") or []]
+    accounts = [
+        {key: value for key, value in item.items() if key not in hidden} for item in entry.get("accounts") or []
+    ]
     migrator = {key: value for key, value in (entry.get("migrator") or {}).items() if key not in hidden}
     return {**entry, "accounts": accounts, "migrator": migrator}
 

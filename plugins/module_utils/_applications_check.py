@@ -183,10 +183,17 @@ def _limit(path: str, limit: int, around: Surroundings) -> Iterator[Mistake]:
 
 def _settings(path: str, given: Json, around: Surroundings) -> Iterator[Mistake]:
     for name, value in given.items():
-        try:
-            _setting(str(name), value, around.version)
-        except ParameterError as error:
-            yield Mistake(f"{path}.{name}", str(error))
+        wrong = _wrong_setting(str(name), value, around.version)
+        if wrong:
+            yield Mistake(f"{path}.{name}", wrong)
+
+
+def _wrong_setting(name: str, value: Any, version: str) -> str:
+    try:
+        _setting(name, value, version)
+    except ParameterError as error:
+        return str(error)
+    return ""
 
 
 def _setting(name: str, value: Any, version: str) -> None:
@@ -213,7 +220,9 @@ def _extensions(path: str, application: Application, around: Surroundings) -> It
             yield Mistake(f"{place}.name", text_)
         seen.setdefault(extension.name, index)
         if not _EXTENSION.fullmatch(extension.name):
-            yield Mistake(f"{place}.name", f"{shown(extension.name)} is no name of an extension; write such as pgcrypto")
+            yield Mistake(
+                f"{place}.name", f"{shown(extension.name)} is no name of an extension; write such as pgcrypto"
+            )
         if extension.schema not in schemas | {"pg_catalog"}:
             text_ = f"{extension.schema} is no schema of {application.name}; write one of {listed(sorted(schemas))}"
             yield Mistake(f"{place}.schema", text_)

@@ -37,12 +37,12 @@ def reconcile(
     """
     selected = [application for application in every if only in {"", application.name}]
     state = cluster_state(server) if server else UNKNOWN
-    contents = _contents(server, selected, state) if server else {}
+    inside = contents(server, selected, state) if server else {}
     concerned = _passwords(selected, passwords)
     stale = _stale(server, selected, state, concerned)
     # In check mode the slow hashing is spared: nobody sees a verifier.
     verifiers = dict.fromkeys(stale, "-") if check_mode else _database_passwords.verifiers(concerned, stale)
-    result = plan(selected, every, state, contents, verifiers)
+    result = plan(selected, every, state, inside, verifiers)
     if server and not check_mode:
         if result.roles:
             server.run([result.roles], secret=True)
@@ -57,7 +57,7 @@ def cluster_state(server: Server) -> ClusterState:
     return ClusterState.of(server.read([("", _database_state.cluster_query(superuser=server.instance is not None))])[0])
 
 
-def _contents(server: Server, selected: Sequence[Application], state: ClusterState) -> dict[str, Contents]:
+def contents(server: Server, selected: Sequence[Application], state: ClusterState) -> dict[str, Contents]:
     """Return what the databases hold that are there and take connections, in one go."""
     names = [
         application

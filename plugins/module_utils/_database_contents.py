@@ -42,6 +42,16 @@ KINDS = {TABLES: "TABLES", SEQUENCES: "SEQUENCES"}
 ALWAYS_THERE = ("plpgsql",)
 
 
+@dataclass(frozen=True)
+class _Object:
+    """A database or a schema: its kind, its quoted name, what a report calls it, and whose it is or becomes."""
+
+    kind: str
+    name: str
+    label: str
+    owners: frozenset[str]
+
+
 @dataclass
 class Differences:
     """Rights to grant and to take back in one database, and those that are reported."""
@@ -114,9 +124,7 @@ def _comment_differs(schema: Schema, found: SchemaState | None) -> bool:
     return schema.comment != (found.comment if found else "")
 
 
-def _extensions(
-    script: Script, application: Application, state: ClusterState, contents: Contents
-) -> Iterator[Drift]:
+def _extensions(script: Script, application: Application, state: ClusterState, contents: Contents) -> Iterator[Drift]:
     where = application.database
     for extension in application.extensions:
         name, schema, version = identifier(extension.name), identifier(extension.schema), quoted(extension.version)
@@ -166,8 +174,8 @@ class _Reconciler:
         }
         self._add_declared(wanted, "database", "", "")
         name = self._application.database
-        owners = {found.owner, self._application.owner.name}
-        self._compare(result, "DATABASE", identifier(name), f"database {name}", wanted, found.rights, owners)
+        what = _Object("DATABASE", identifier(name), f"database {name}", self._owners(found.owner))
+        self._compare(result, what, wanted, found.rights)
 
     def _of_schemas(self, result: Differences, contents: Contents) -> None:
         groups = [role.name for role in self._application.group_roles]
@@ -179,10 +187,13 @@ class _Reconciler:
             users += [declared[name].read_write, declared[name].read_only] if name in declared else []
             wanted = {role: frozenset({"USAGE"}) for role in users}
             self._add_declared(wanted, "schema", name, "")
-            owners = {found.owner, self._application.owner.name}
             label = f"schema {_in(self._application, name)}"
+            what = _Object("SCHEMA", identifier(name), label, self._owners(found.owner))
             if name in contents.schemas or name in declared:
-                self._compare(result, "SCHEMA", identifier(name), label, wanted, found.rights, owners)
+                self._compare(result, what, wanted, found.rights)
+
+    def _owners(self, owner: str) -> frozenset[str]:
+        return frozenset({owner, self._application.owner.name})
 
     def _of_relations(self, result: Differences, relations: Sequence[Relation]) -> None:
         schemas = {schema.name: schema for schema in self._application.schemas}
@@ -209,7 +220,9 @@ class _Reconciler:
         result.drift += list(self._reported(extra))
         if foreign:
             text = f"{self._application.database} has tables that do not belong to {owner}: {named(foreign)}."
-            advice = f"Nobody gets rights on them. Give each away by hand: ALTER TABLE ... OWNER TO {identifier(owner)};"
+            advice = (
+                f"Nobody gets rights on them. Give each away by hand: ALTER TABLE ... OWNER TO {identifier(owner)};"
+            )
             result.drift.append(Drift(text, advice))
 
     def _wanted(self, schema: Schema, relation: Relation) -> dict[str, frozenset[str]]:
@@ -243,34 +256,26 @@ class _Reconciler:
             if here and (not name or name in grant.names):
                 wanted[grant.role] = wanted.get(grant.role, frozenset()) | frozenset(grant.privileges)
 
-    def _compare(  # noqa: PLR0913 - what an object is, has and should have
-        self,
-        result: Differences,
-        kind: str,
-        what: str,
-        label: str,
-        wanted: Rights,
-        found: Rights,
-        owners: set[str],
-    ) -> None:
+    def _compare(self, result: Differences, what: _Object, wanted: Rights, found: Rights) -> None:
         """Compare the rights on a database or a schema, which are the collection's own affair."""
-        result.grant.add(kind, what, _grants.less(wanted, found))
-        extra = {role: rights for role, rights in _grants.less(found, wanted).items() if role not in owners}
-        result.revoke.add(kind, what, _grants.only(extra, self._ours | {EVERYBODY}))
+        result.grant.add(what.kind, what.name, _grants.less(wanted, found))
+        extra = {role: rights for role, rights in _grants.less(found, wanted).items() if role not in what.owners}
+        result.revoke.add(what.kind, what.name, _grants.only(extra, self._ours | {EVERYBODY}))
         for role, rights in sorted(extra.items()):
             if role not in self._ours | self._known | {EVERYBODY}:
                 words = _grants.privileges(rights)
-                sql = f"REVOKE {words} ON {kind} {what} FROM {_grants.role(role)}"
-                result.drift.append(
-                    Drift(f"{role} may {words} on the {label}, which is declared nowhere.", f"To end it: {sql};")
-                )
+                sql = f"REVOKE {words} ON {what.kind} {what.name} FROM {_grants.role(role)}"
+                text = f"{role} may {words} on the {what.label}, which is declared nowhere."
+                result.drift.append(Drift(text, f"To end it: {sql};"))
 
     def _reported(self, extra: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Drift]:
         for key, roles in extra.items():
             words, _, kind = key.rpartition(" ON ")
             for role, objects in roles.items():
                 who = "Everybody" if role == EVERYBODY else role
-                text = f"{who} may {words} in {self._application.database} on {named(objects)}, which is declared nowhere."
+                text = (
+                    f"{who} may {words} in {self._application.database} on {named(objects)}, which is declared nowhere."
+                )
                 sql = f"REVOKE {words} ON {kind} {named(objects)} FROM {_grants.role(role)}"
                 yield Drift(text, f"Declare it in grants, or end it: {sql};")
 
@@ -287,44 +292,61 @@ def _write(script: Script, application: Application, rights: Differences) -> Non
 
 
 def _defaults(script: Script, application: Application, contents: Contents) -> Iterator[Drift]:
-    """Let tables and sequences that migrations make follow; of the owner nobody else declares any."""
-    start = f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(application.owner.name)}"
-    ours = {role.name for role in application.roles} | {EVERYBODY}
-    wanted = {}
+    """Let tables and sequences that migrations make follow; what is so by default is the owner's alone."""
+    wanted: dict[tuple[str, str], Rights] = {}
     for schema in application.schemas:
         for kind, write in ((TABLES, READ_WRITE), (SEQUENCES, SEQUENCE_READ_WRITE)):
-            wanted[(schema.name, kind)] = {
-                schema.read_write: frozenset(write),
-                schema.read_only: frozenset(READ_ONLY),
-            }
-    granted, revoked = 0, 0
-    for key in sorted({*wanted, *contents.defaults}):
-        schema, kind = key
-        target, found = wanted.get(key, {}), contents.defaults.get(key, {})
-        missing = _grants.less(target, found)
+            rights = {schema.read_write: frozenset(write), schema.read_only: frozenset(READ_ONLY)}
+            wanted[(schema.name, kind)] = rights
+    changed = {"GRANT": 0, "REVOKE": 0}
+    for schema_name, kind in sorted({*wanted, *contents.defaults}):
+        target, found = (rights.get((schema_name, kind), {}) for rights in (wanted, contents.defaults))
         extra = {role: rights for role, rights in _grants.less(found, target).items() if role != application.owner.name}
-        if not schema or kind not in KINDS:
-            others = sorted(set(extra) - {EVERYBODY})  # everybody executes functions unless a migration ends that
-            if others:
-                text = f"{named(others)} gets rights on what {application.owner.name} makes in {application.database}"
-                yield Drift(f"{text} by default, which is declared nowhere.", "ALTER DEFAULT PRIVILEGES ends it.")
+        if not schema_name or kind not in KINDS:
+            yield from _everywhere(application, extra)
             continue
-        for role, rights in missing.items():
-            script.add(f"{start} IN SCHEMA {identifier(schema)} GRANT {_on(rights, kind)} TO {_grants.role(role)}")
-            granted += 1
+        place = _Default(application, schema_name, kind)
+        for role, rights in _grants.less(target, found).items():
+            script.add(place.sql("GRANT", role, rights))
+            changed["GRANT"] += 1
         for role, rights in extra.items():
-            sql = f"{start} IN SCHEMA {identifier(schema)} REVOKE {_on(rights, kind)} FROM {_grants.role(role)}"
-            if role in ours:
+            sql = place.sql("REVOKE", role, rights)
+            if place.is_ours(role):
                 script.add(sql)
-                revoked += 1
+                changed["REVOKE"] += 1
             else:
-                text = f"{role} gets {_on(rights, kind)} in {_in(application, schema)} by default"
+                text = f"{role} gets {_on(rights, kind)} in {_in(application, schema_name)} by default"
                 yield Drift(f"{text}, which is declared nowhere.", f"To end it: {sql};")
-    for count, before, after in ((granted, "absent", "granted"), (revoked, "granted", "revoked")):
-        if count:
-            script.changes.append(
-                change("default privileges", f"{application.database}: {count} of its roles", before, after)
-            )
+    for verb, before, after in (("GRANT", "absent", "granted"), ("REVOKE", "granted", "revoked")):
+        if changed[verb]:
+            name = f"{application.database}: {changed[verb]} of its roles"
+            script.changes.append(change("default privileges", name, before, after))
+
+
+@dataclass(frozen=True)
+class _Default:
+    """What the owner's tables or sequences in one schema start with."""
+
+    application: Application
+    schema: str
+    kind: str
+
+    def sql(self, verb: str, role: str, rights: frozenset[str]) -> str:
+        start = f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(self.application.owner.name)}"
+        preposition = "TO" if verb == "GRANT" else "FROM"
+        where = f"IN SCHEMA {identifier(self.schema)}"
+        return f"{start} {where} {verb} {_on(rights, self.kind)} {preposition} {_grants.role(role)}"
+
+    def is_ours(self, role: str) -> bool:
+        return role == EVERYBODY or role in {one.name for one in self.application.roles}
+
+
+def _everywhere(application: Application, extra: Rights) -> Iterator[Drift]:
+    """Yield who gets rights by default that the collection never gives; everybody executes functions at first."""
+    others = sorted(set(extra) - {EVERYBODY})
+    if others:
+        text = f"{named(others)} gets rights on what {application.owner.name} makes in {application.database}"
+        yield Drift(f"{text} by default, which is declared nowhere.", "ALTER DEFAULT PRIVILEGES ends it.")
 
 
 def _on(rights: frozenset[str], kind: str) -> str:

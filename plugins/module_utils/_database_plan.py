@@ -74,7 +74,7 @@ def plan(
         verifiers: what the password becomes of each login whose password is new or another one.
 
     Raises:
-        Refusal: something is in the way; nothing may be changed.
+        RefusalError: something is in the way; nothing may be changed.
     """
     _database_roles.refuse(selected, state)
     present = [application for application in selected if not application.absent]

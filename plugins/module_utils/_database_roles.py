@@ -10,7 +10,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _grant
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import UNLIMITED, Application, Role
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import (
     Drift,
-    Refusal,
+    RefusalError,
     Script,
     named,
 )
@@ -43,13 +43,13 @@ def refuse(applications: Sequence[Application], state: ClusterState) -> None:
     """Refuse what cannot be applied to this server, all of it before anything is changed.
 
     Raises:
-        Refusal: something is in the way.
+        RefusalError: something is in the way.
     """
     found = [text for application in applications for text in _refusals(application, state)]
     if state.in_recovery:
         found = ["this server is a standby; run on the primary"]
     if found:
-        raise Refusal(found)
+        raise RefusalError(found)
 
 
 def _refusals(application: Application, state: ClusterState) -> Iterator[str]:
@@ -138,9 +138,7 @@ def _attributes(script: Script, role: Role, found: RoleState) -> None:
     if not found.inherits:
         script.add(f"ALTER ROLE {name} INHERIT", change("role", role.name, "noinherit", "inherit"))
     if found.connection_limit != role.connection_limit:
-        entry = change(
-            "connection limit", role.name, _limit(found.connection_limit), _limit(role.connection_limit)
-        )
+        entry = change("connection limit", role.name, _limit(found.connection_limit), _limit(role.connection_limit))
         script.add(f"ALTER ROLE {name} CONNECTION LIMIT {role.connection_limit}", entry)
 
 
@@ -229,7 +227,9 @@ def of_database(script: Script, application: Application, found: DatabaseState) 
         script.add(f"ALTER DATABASE {name} OWNER TO {identifier(application.owner.name)}", entry)
     if found.comment != application.comment:
         entry = change("database", application.database, "another comment", "comment set")
-        script.add(f"COMMENT ON DATABASE {name} IS {quoted(application.comment) if application.comment else 'NULL'}", entry)
+        script.add(
+            f"COMMENT ON DATABASE {name} IS {quoted(application.comment) if application.comment else 'NULL'}", entry
+        )
     if found.encoding != application.encoding:
         text = f"The database {application.database} has the encoding {found.encoding}, not {application.encoding}."
         yield Drift(text, "An encoding cannot be changed: declare that one, or move the data into a new database.")

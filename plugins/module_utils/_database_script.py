@@ -17,7 +17,7 @@ MOST_NAMED = 10
 """Names that one line of a report holds."""
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Nothing may be changed; each text says what is in the way and what to do."""
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     SOCKET_DIRECTORY,
     CommandError,
     Instance,
+    identifier,
     run,
     run_as_owner,
 )
@@ -36,7 +37,7 @@ SELECT set_config(name, value, false) FROM (VALUES ('log_statement', 'none'), ('
 WHERE has_parameter_privilege(name, 'SET') AND current_setting(name, true) IS NOT NULL \\g /dev/null
 """
 # "psql:<stdin>:12: ERROR:  42501: permission denied"; the words may be in any language, the five characters are not.
-_ERROR = re.compile(r"^psql:<stdin>:(\d+): [^:]+:\s+([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+_ERROR = re.compile(r"psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", re.MULTILINE)
 
 ADVICE = {
     "2BP01": "Something outside the application depends on it: look at it with \\dp and \\du+, and end that by hand.",
@@ -132,6 +133,22 @@ class Server:
         options = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE}" if self.instance else PLAIN_OPTIONS
         self._psql("\n".join(lines) + "\n", WRITE_LIMIT, options, places)
 
+    def attempt(self, database: str, attempts: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+        """Return the SQL states of statements that may fail, each tried in a transaction that is rolled back.
+
+        Args:
+            database: where.
+            attempts: who tries what; by the local socket only, where the superuser becomes anybody.
+        """
+        lines = ["\\set ON_ERROR_STOP off", "\\o /dev/null", *_connect(database)]
+        for role, statements in attempts:
+            lines.append(f"SET SESSION AUTHORIZATION {identifier(role)};")
+            for statement in statements:
+                lines += ["BEGIN;", f"{statement};", "\\echo :SQLSTATE", "ROLLBACK;"]
+            lines.append("RESET SESSION AUTHORIZATION;")
+        states = iter(self._psql("\n".join(lines) + "\n", WRITE_LIMIT, SESSION_OPTIONS, []).split())
+        return [[next(states) for _ in statements] for _, statements in attempts]
+
     def logs_in(self, user: str, password: str, database: str) -> bool:
         """Whether a password is a login's: how it is recognised where verifiers cannot be read."""
         environment = {**self.environment, "PGUSER": user, "PGPASSWORD": password, "PGDATABASE": database}
@@ -143,9 +160,7 @@ class Server:
             raise
         return True
 
-    def _psql(
-        self, text: str, limit: float, options: str, places: Sequence[tuple[int, Statement, str]]
-    ) -> str:
+    def _psql(self, text: str, limit: float, options: str, places: Sequence[tuple[int, Statement, str]]) -> str:
         environment = {
             **self.environment,
             "PGAPPNAME": "steadfast",

@@ -155,7 +155,8 @@ def _rule_mistakes(rule: object, context: _Context) -> Iterator[str]:
         yield from _name_mistakes("databases", rule["databases"], ())
     if "users" in rule:
         yield from _name_mistakes("users", rule["users"], context.superusers if kind == "hostssl" else ())
-    if "addresses" in keys and "addresses" in rule:
+    # Roles name members, of which some are known by names, and networks that were checked where they are declared.
+    if "addresses" in keys and "addresses" in rule and not context.contributed:
         yield from _address_mistakes(rule["addresses"], context.allowed)
     if "method" in rule:
         yield from _method_mistakes(kind, rule["method"])

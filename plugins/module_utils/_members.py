@@ -25,6 +25,7 @@ RESERVED_ROLES = (
     "postgres",
     REPLICATOR,
     "pgbackrest",
+    "pgbouncer",
     "public",
     "none",
     "all",

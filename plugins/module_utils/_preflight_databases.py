@@ -13,7 +13,10 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._applications
     DESTROY,
     without_secrets,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._applications_check import CRON_DATABASE, Surroundings
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications_check import (
+    CRON_DATABASE,
+    Surroundings,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake
 from ansible_collections.steadfast.postgresql.plugins.module_utils._catalogue import VERSIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning_fixed import MAX_CONNECTIONS

@@ -63,6 +63,7 @@ CONNECTION_ADVICE = (
 PROBE_ADVICE = {
     "write": "The server's log there says why.",
     "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
+    "isolation": "Somebody, or a migration, gave or took that right: \\dp and \\du+ show it; site mends what it may.",
 }
 BACKEND_OOM_SCORE = 0  # what the file environment of the instance gives to every child of the server
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
@@ -89,6 +90,7 @@ class Outcome:
         authority: what the controller knows of the cluster's CA.
         now: epoch seconds.
         guards: what the role host would still do on each host that answered, by severity and text.
+        of_databases: what was found in the applications' databases.
     """
 
     cluster: str
@@ -107,6 +109,7 @@ class Outcome:
     authority: State | None = None
     now: float = 0.0
     guards: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    of_databases: Sequence[Finding] = ()
 
     def server(self, host: str | None) -> Json | None:
         """What a host's server said."""
@@ -127,7 +130,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _primary(outcome)
     found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
-    found += _probes(outcome)
+    found += [*_probes(outcome), *outcome.of_databases]
     for host, undone in outcome.guards.items():
         found += [
             Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone
@@ -371,6 +374,7 @@ def _probes(outcome: Outcome) -> Iterator[Finding]:
     for (host, name, words), hosts in sources.items():
         text = {
             "write": f"{host} did not take a write: {words}.",
+            "isolation": f"The accounts of {host} are not kept apart: {words}.",
             "replay": f"A write on {outcome.primary} did not arrive on {host}: {words}.",
         }.get(name, f"{host} fails the probe {name} from {listed(hosts)}: {words}.")
         yield Finding(ERROR, host, text, PROBE_ADVICE.get(name, CONNECTION_ADVICE))

@@ -11,9 +11,17 @@ description:
     database. With C(--diff) it shows the statements, without passwords.
   - What exists and is not declared is returned as C(drift) and stays.
   - A run that was ended on the way is completed by the next one.
-  - Its action plugin takes O(applications) as the variable C(postgresql_applications) holds them, and hands the passwords
-    over apart.
+  - Its action plugin takes O(applications) as the variable C(postgresql_applications) holds them, and hands the
+    passwords over apart.
 options:
+  operation:
+    description:
+      - C(reconcile) applies what lacks. C(look) only says what lacks, as C(pending).
+      - C(prove) tries as each account what it must and must not be able to do, and returns the answers as C(probes).
+        Nothing of it stays.
+    type: str
+    choices: [reconcile, look, prove]
+    default: reconcile
   applications:
     description: All applications, as in the variable C(postgresql_applications).
     type: list
@@ -102,9 +110,19 @@ changes:
   returned: always
   type: list
   elements: dict
+pending:
+  description: What is not as declared.
+  returned: when O(operation=look)
+  type: list
+  elements: dict
+probes:
+  description: One entry an application, with whether its accounts are kept apart, and every surprise.
+  returned: when O(operation=prove)
+  type: list
+  elements: dict
 drift:
   description: What exists and is not declared, each with what an operator may do about it.
-  returned: always
+  returned: unless O(operation=prove)
   type: list
   elements: dict
 seconds:
@@ -120,9 +138,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply, _database_proof
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application
-from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Refusal
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import RefusalError
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
@@ -160,10 +178,30 @@ def answers(instance: Instance) -> bool:
         return False
 
 
+def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[str, Any]:
+    """Do the operation and return its result."""
+    started = time.monotonic()
+    every = [Application.of(entry) for entry in given["applications"]]
+    server = server_of(given, check_mode)
+    if given["operation"] == "prove":
+        return {"changes": [], "probes": _database_proof.prove(server, every, given["only"]) if server else []}
+    looks = given["operation"] == "look"
+    passwords = json.loads(given["passwords"])
+    plan = _database_apply.reconcile(server, every, given["only"], passwords, check_mode or looks)
+    return {
+        "changes": [] if looks else plan.changes,
+        **({"pending": plan.changes} if looks else {}),
+        "drift": [asdict(found) for found in plan.drift],
+        "seconds": round(time.monotonic() - started, 3),
+        **({"diff": {"before": "", "after": plan.sql, "after_header": "SQL"}} if with_diff else {}),
+    }
+
+
 def main() -> None:
     """Read the arguments, reconcile, print the result."""
     module = AnsibleModule(
         argument_spec={
+            "operation": {"type": "str", "choices": ["reconcile", "look", "prove"], "default": "reconcile"},
             "applications": {"type": "list", "elements": "dict", "required": True},
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
@@ -176,24 +214,14 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    given, started = module.params, time.monotonic()
-    every = [Application.of(entry) for entry in given["applications"]]
+    given = module.params
     try:
-        server = server_of(given, module.check_mode)
-        passwords = json.loads(given["passwords"])
-        plan = _database_apply.reconcile(server, every, given["only"], passwords, module.check_mode)
-    except Refusal as refusal:
+        result = operate(given, module.check_mode, module._diff)
+    except RefusalError as refusal:
         module.fail_json(msg="Refused, and nothing was changed.\n" + "\n".join(f"- {text}" for text in refusal.texts))
     except CommandError as error:
         module.fail_json(msg=str(error))
-    changes = plan.changes
-    module.exit_json(
-        changed=bool(changes),
-        changes=changes,
-        drift=[asdict(found) for found in plan.drift],
-        seconds=round(time.monotonic() - started, 3),
-        **({"diff": {"before": "", "after": plan.sql, "after_header": "SQL"}} if module._diff else {}),
-    )
+    module.exit_json(changed=bool(result.get("changes")), **result)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ def test_a_good_application_has_no_mistake() -> None:
     good = application(
         "crm",
         comment="Customers",
-        schemas=[{"name": "public"}, {"name": "audit", "exceptions": [{"tables": "events*", "read_write": ["select"]}]}],
+        schemas=[
+            {"name": "public"},
+            {"name": "audit", "exceptions": [{"tables": "events*", "read_write": ["select"]}]},
+        ],
         groups=[{"name": "crm_signers"}],
         accounts=[
             {
@@ -73,7 +76,8 @@ def test_a_good_application_has_no_mistake() -> None:
         ({"owner": "ada"}, "{P}.owner: ada is an administrator; write another name"),
         (
             {"owner": "crm_migrator"},
-            "{P}.migrator.name: crm_migrator is a role of the application itself already ({P}.owner), and roles are the "
+            "{P}.migrator.name: crm_migrator is a role of the application itself already ({P}.owner), and roles "
+            "are the "
             "cluster's; write another name",
         ),
         ({"migrator": {}}, "{P}.migrator.password: is empty; " + FROM_SECRETS),
@@ -82,20 +86,25 @@ def test_a_good_application_has_no_mistake() -> None:
             {"migrator": {"password": "gr\u00fcn wie das Gras"}},
             "{P}.migrator.password: has characters outside printable ASCII; write letters, digits and punctuation",
         ),
-        ({"schemas": [{"name": "pg_x"}]}, "{P}.schemas[0].name: pg_x is reserved; write another name, such as crm_billing"),
+        (
+            {"schemas": [{"name": "pg_x"}]},
+            "{P}.schemas[0].name: pg_x is reserved; write another name, such as crm_billing",
+        ),
         (
             {"schemas": [{"name": "a"}, {"name": "a"}]},
             "{P}.schemas[1].name: a is {P}.schemas[0] already; remove one of the two",
         ),
         (
             {"schemas": [{"name": "a", "read_write": "both", "read_only": "both"}]},
-            "{P}.schemas[0].read_only: both is a role of the application itself already ({P}.schemas[0].read_write), and "
+            "{P}.schemas[0].read_only: both is a role of the application itself already "
+            "({P}.schemas[0].read_write), and "
             "roles are the cluster's; write another name",
         ),
         ({"schemas": [{"name": "a", "read_write": "w"}, {"name": "b", "read_write": "w"}]}, ""),
         (
             {"schemas": [{"name": "a", "exceptions": [{"tables": "t", "read_only": ["READ"]}]}]},
-            '{P}.schemas[0].exceptions[0].read_only: "READ" is no right on a table; write one of SELECT, INSERT, UPDATE, '
+            '{P}.schemas[0].exceptions[0].read_only: "READ" is no right on a table; write one of SELECT, '
+            "INSERT, UPDATE, "
             "DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN",
         ),
         (
@@ -140,10 +149,14 @@ def test_a_good_application_has_no_mistake() -> None:
             {"grants": [{"role": "crm_rw", "privileges": ["TRUNCATE"], "schema": "x", "names": ["t"]}]},
             "{P}.grants[0].schema: x is no schema of crm; write one of public",
         ),
-        ({"networks": ["10.1.0.0"]}, "{P}.networks[0]: 10.1.0.0 has no prefix length; write 10.1.0.0/32 for this one host"),
+        (
+            {"networks": ["10.1.0.0"]},
+            "{P}.networks[0]: 10.1.0.0 has no prefix length; write 10.1.0.0/32 for this one host",
+        ),
         (
             {"networks": ["192.168.0.0/16"]},
-            "{P}.networks[0]: 192.168.0.0/16 is outside postgresql_application_networks; add it there, or write a part of "
+            "{P}.networks[0]: 192.168.0.0/16 is outside postgresql_application_networks; add it there, or write "
+            "a part of "
             "those",
         ),
         (
@@ -160,8 +173,11 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"name": "crm_rw"}, ".name: crm_rw is a role of the application itself already (postgresql_applications[0]."
-            "schemas[0].read_write), and roles are the cluster's; write another name"),
+        (
+            {"name": "crm_rw"},
+            ".name: crm_rw is a role of the application itself already (postgresql_applications[0]."
+            "schemas[0].read_write), and roles are the cluster's; write another name",
+        ),
         ({"name": "postgres"}, ".name: postgres is reserved; write another name, such as crm_account"),
         ({"password": ""}, f".password: is empty; {FROM_SECRETS}"),
         ({"rotation": "alternating"}, f".second_password: is empty; {FROM_SECRETS}"),
@@ -169,11 +185,20 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
             {"second_password": PASSWORD},
             ".second_password: is for an account with two logins; write rotation: alternating, or remove it",
         ),
-        ({"connection_limit": 0}, ".connection_limit: 0 lets nobody in; write the number of sessions, or -1 for no limit"),
-        ({"connection_limit": -2}, ".connection_limit: -2 lets nobody in; write the number of sessions, or -1 for no limit"),
+        (
+            {"connection_limit": 0},
+            ".connection_limit: 0 lets nobody in; write the number of sessions, or -1 for no limit",
+        ),
+        (
+            {"connection_limit": -2},
+            ".connection_limit: -2 lets nobody in; write the number of sessions, or -1 for no limit",
+        ),
         ({"connection_limit": 101}, ".connection_limit: 101 is above max_connections 100; write that or less"),
-        ({"member_of": []}, ".member_of: is empty, and an account has no rights but those of its group roles; write one of "
-            "crm_rw, crm_ro"),
+        (
+            {"member_of": []},
+            ".member_of: is empty, and an account has no rights but those of its group roles; write one of "
+            "crm_rw, crm_ro",
+        ),
         ({"member_of": ["crm_owner"]}, ".member_of[0]: crm_owner is no group role of crm; write one of crm_rw, crm_ro"),
         (
             {"settings": {"statement_timout": "30s"}},
@@ -185,7 +210,8 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
         ),
         (
             {"settings": {"shared_buffers": "1GB"}},
-            ".settings.shared_buffers: is the whole server's, not a session's; write it into postgresql_server_parameters",
+            ".settings.shared_buffers: is the whole server's, not a session's; write it into "
+            "postgresql_server_parameters",
         ),
         (
             {"settings": {"role": "crm_owner"}},
@@ -193,7 +219,8 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
         ),
         (
             {"settings": {"synchronous_commit": "off"}},
-            ".settings.synchronous_commit: off lets acknowledged commits be lost with the primary; write on, or remove it",
+            ".settings.synchronous_commit: off lets acknowledged commits be lost with the primary; write on, or "
+            "remove it",
         ),
         ({"settings": {"synchronous_commit": "remote_apply"}}, ""),
     ],
@@ -231,7 +258,8 @@ def test_a_role_of_one_application_in_another() -> None:
     ]
     shop = application("shop", groups=[{"name": "crm_rw"}])
     assert messages(application("crm"), shop) == [
-        f"{PATH}[1].groups[0].name: crm_rw is a role of crm already ({PATH}[0].schemas[0].read_write), and roles are the "
+        f"{PATH}[1].groups[0].name: crm_rw is a role of crm already ({PATH}[0].schemas[0].read_write), and "
+        f"roles are the "
         "cluster's; write another name"
     ]
 
@@ -240,7 +268,8 @@ def test_removing_needs_both_words() -> None:
     around = replace(AROUND, destroy=["crm", "shop"])
     leaving = {"name": "crm", "state": "absent"}
     assert messages(leaving, application("shop"), around=around) == [
-        "postgresql_databases_destroy[1]: shop is no application with state: absent; write that in its entry, or remove the "
+        "postgresql_databases_destroy[1]: shop is no application with state: absent; write that in its entry, "
+        "or remove the "
         "name here"
     ]
 
@@ -249,7 +278,8 @@ def test_pg_cron_is_in_one_database() -> None:
     crm = application("crm", extensions=[{"name": "pg_cron"}])
     around = replace(AROUND, preloaded=["pg_cron"])
     assert messages(crm, around=around) == [
-        f"{PATH}[0].extensions[0].name: pg_cron is in one database alone, which is postgres; write cron.database_name: crm "
+        f"{PATH}[0].extensions[0].name: pg_cron is in one database alone, which is postgres; write "
+        f"cron.database_name: crm "
         "into postgresql_server_parameters"
     ]
     assert messages(crm, around=replace(around, cron_database="crm")) == []

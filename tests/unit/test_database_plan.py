@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_plan import Plan, plan
-from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Refusal
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import RefusalError
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import (
     FRESH,
     INVALID,
@@ -74,7 +74,7 @@ def test_of_an_empty_server() -> None:
         'GRANT "crm_owner" TO "crm_migrator";',
         'GRANT "crm_rw" TO "crm_app";',
         "-- for all databases, one by one",
-        "CREATE DATABASE \"crm\" OWNER \"crm_owner\" TEMPLATE template0 ENCODING 'UTF8';",
+        'CREATE DATABASE "crm" OWNER "crm_owner" TEMPLATE template0 ENCODING \'UTF8\';',
         'REVOKE ALL ON DATABASE "crm" FROM PUBLIC;',
         "-- in the database crm, one transaction",
         "COMMENT ON DATABASE \"crm\" IS 'Customers';",
@@ -82,14 +82,16 @@ def test_of_an_empty_server() -> None:
         'REVOKE USAGE ON SCHEMA "public" FROM PUBLIC;',
         'GRANT CONNECT ON DATABASE "crm" TO "crm_ro", "crm_rw";',
         'GRANT USAGE ON SCHEMA "public" TO "crm_ro", "crm_rw";',
-        'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT, USAGE ON SEQUENCES TO "crm_rw";',
+        'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT, USAGE ON SEQUENCES TO '
+        '"crm_rw";',
         'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT ON SEQUENCES TO "crm_ro";',
-        'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO '
+        'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT, INSERT, UPDATE, DELETE '
+        "ON TABLES TO "
         '"crm_rw";',
         'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public" GRANT SELECT ON TABLES TO "crm_ro";',
         'ALTER ROLE "crm_migrator" IN DATABASE "crm" SET "role" TO \'crm_owner\';',
-        "ALTER ROLE \"crm_app\" IN DATABASE \"crm\" SET \"search_path\" TO 'crm', '$user';",
-        "ALTER ROLE \"crm_app\" IN DATABASE \"crm\" SET \"statement_timeout\" TO '30s';",
+        'ALTER ROLE "crm_app" IN DATABASE "crm" SET "search_path" TO \'crm\', \'$user\';',
+        'ALTER ROLE "crm_app" IN DATABASE "crm" SET "statement_timeout" TO \'30s\';',
     ]
     assert "CREATE ROLE \"crm_migrator\" LOGIN PASSWORD 'SCRAM-1'" in sql(result)
     assert result.drift == []
@@ -177,7 +179,9 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
             CRM_STATE,
             replace(
                 CRM_CONTENTS,
-                schemas={"public": SchemaState("pg_database_owner", "", rights(crm_rw="USAGE CREATE", everybody="USAGE"))},
+                schemas={
+                    "public": SchemaState("pg_database_owner", "", rights(crm_rw="USAGE CREATE", everybody="USAGE"))
+                },
             ),
             [
                 'REVOKE CREATE ON SCHEMA "public" FROM "crm_rw"',
@@ -230,8 +234,8 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
             replace(CRM_STATE, settings={("crm_migrator", "crm"): {"role": "crm_owner"}}),
             CRM_CONTENTS,
             [
-                "ALTER ROLE \"crm_app\" IN DATABASE \"crm\" SET \"search_path\" TO 'crm', '$user'",
-                "ALTER ROLE \"crm_app\" IN DATABASE \"crm\" SET \"statement_timeout\" TO '30s'",
+                'ALTER ROLE "crm_app" IN DATABASE "crm" SET "search_path" TO \'crm\', \'$user\'',
+                'ALTER ROLE "crm_app" IN DATABASE "crm" SET "statement_timeout" TO \'30s\'',
             ],
         ),
         (
@@ -335,7 +339,8 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
         (
             with_database(encoding="LATIN1"),
             CRM_CONTENTS,
-            "The database crm has the encoding LATIN1, not UTF8. An encoding cannot be changed: declare that one, or move "
+            "The database crm has the encoding LATIN1, not UTF8. An encoding cannot be changed: declare that "
+            "one, or move "
             "the data into a new database.",
         ),
         (
@@ -347,19 +352,22 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
         (
             CRM_STATE,
             replace(CRM_CONTENTS, schemas={**CRM_CONTENTS.schemas, "extra": SchemaState("crm_owner")}),
-            "The database crm has schemas that are declared nowhere: extra. Declare them in the application crm, or drop "
+            "The database crm has schemas that are declared nowhere: extra. Declare them in the application "
+            "crm, or drop "
             "them by hand.",
         ),
         (
             CRM_STATE,
             replace(CRM_CONTENTS, extensions={**CRM_CONTENTS.extensions, "hstore": ("public", "1.8")}),
-            "The database crm has the extension hstore, which is declared nowhere. Declare it in the application crm, or "
+            "The database crm has the extension hstore, which is declared nowhere. Declare it in the "
+            "application crm, or "
             'drop it by hand: DROP EXTENSION "hstore";',
         ),
         (
             CRM_STATE,
             with_relation(Relation("public", "mine", "r", "bob", {})),
-            "crm has tables that do not belong to crm_owner: public.mine (bob). Nobody gets rights on them. Give each away by "
+            "crm has tables that do not belong to crm_owner: public.mine (bob). Nobody gets rights on them. "
+            "Give each away by "
             'hand: ALTER TABLE ... OWNER TO "crm_owner";',
         ),
         (
@@ -387,7 +395,8 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
                     rights(crm_rw="SELECT INSERT UPDATE DELETE", crm_ro="SELECT", everybody="SELECT"),
                 )
             ),
-            'Everybody may SELECT in crm on "public"."open", which is declared nowhere. Declare it in grants, or end it: '
+            'Everybody may SELECT in crm on "public"."open", which is declared nowhere. Declare it in grants, '
+            "or end it: "
             'REVOKE SELECT ON TABLE "public"."open" FROM PUBLIC;',
         ),
         (
@@ -405,7 +414,8 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
         (
             CRM_STATE,
             replace(CRM_CONTENTS, defaults={**CRM_CONTENTS.defaults, ("", "r"): rights(bob="SELECT")}),
-            "bob gets rights on what crm_owner makes in crm by default, which is declared nowhere. ALTER DEFAULT PRIVILEGES "
+            "bob gets rights on what crm_owner makes in crm by default, which is declared nowhere. ALTER "
+            "DEFAULT PRIVILEGES "
             "ends it.",
         ),
     ],
@@ -448,7 +458,8 @@ def test_nobody_reports_the_collections_own() -> None:
             {"extensions": [{"name": "pg_cron"}, {"name": "nonsense"}, {"name": "pgcrypto", "version": "9"}]},
             CRM_STATE,
             [
-                "crm: the server has no extension pg_cron; install the package postgresql-16-cron on every database host, "
+                "crm: the server has no extension pg_cron; install the package postgresql-16-cron on every "
+                "database host, "
                 "or remove it from the application",
                 "crm: the server has no extension nonsense; install the package that has it on every database host, or "
                 "remove it from the application",
@@ -458,7 +469,7 @@ def test_nobody_reports_the_collections_own() -> None:
     ],
 )
 def test_refusals(given: dict[str, Any], state: ClusterState, expected: list[str]) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         planned(CRM | given, state, CRM_CONTENTS)
     assert refusal.value.texts == expected
 
@@ -468,7 +479,8 @@ def test_what_only_a_superuser_makes_is_left_to_the_provider() -> None:
     result = planned(entry, replace(CRM_STATE, superuser=False), replace(CRM_CONTENTS, extensions={}))
     assert sql(result) == ['CREATE EXTENSION "pgcrypto" SCHEMA "public"']
     assert [f"{one.text} {one.advice}" for one in result.drift] == [
-        "crm lacks the extension pg_stat_statements, which only a superuser makes. Make it by the means of the server's "
+        "crm lacks the extension pg_stat_statements, which only a superuser makes. Make it by the means of the "
+        "server's "
         "provider."
     ]
 
