@@ -27,11 +27,11 @@ IN_FILE = "configuration file"
 SECRET = frozenset({"primary_conninfo", "ssl_passphrase_command"})
 
 
-def rules_of(cluster: Json, member: Json, addresses: Mapping[str, str]) -> list[Rule]:
+def rules_of(cluster: Json, member: Json, addresses: Mapping[str, str], contributed: Sequence[Json] = ()) -> list[Rule]:
     """Return the rules that a member's pg_hba.conf gets."""
     networks = _hba.Networks(cluster["application_networks"], cluster["management_networks"], addresses)
     administrators = [{"name": name} for name in cluster["administrators"]]
-    return _hba.build(networks, administrators, rules=member["hba_rules"])
+    return _hba.build(networks, administrators, contributed, member["hba_rules"])
 
 
 def consequences(seen: Json, wanted: Mapping[str, str], rules: Sequence[Rule], version: str) -> Changes:

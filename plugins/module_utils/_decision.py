@@ -27,6 +27,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _pooler_context,
     _pooler_files,
     _pooler_plan,
+    _rules_of_roles,
     _settings,
     _topology,
     _tuning,
@@ -68,7 +69,6 @@ def decide(given: Given) -> dict[str, Any]:
     databases = [member for member in members if DATABASE in member["duties"]]
     addresses = {member["name"]: member["address"] for member in databases}
     plain = topology.to_dict()
-    backs_up = bool(given.cluster.get("repositories"))
     return {
         "refusals": [
             *_platform.refusals(given.cluster, given.platforms, given.observed),
@@ -106,8 +106,8 @@ def decide(given: Given) -> dict[str, Any]:
         "synchronous": _synchronous(given, topology),
         "backup": _backup_plan.of_cluster(given.backups),
         "pools": bool(given.cluster.get("pools")),
-        "rules_of_roles": [*backs_up * [_backup_plan.HBA_RULE], *_pooler_plan.hba_rules(poolers)],
-        "maps_of_roles": [*backs_up * [_backup_plan.IDENT_MAP], *_pooler_plan.ident_maps(poolers)],
+        "rules_of_roles": _rules_of_roles.rules(given),
+        "maps_of_roles": _rules_of_roles.maps(given),
         "database_bytes": _database_bytes(given, topology.primary),
         "platform": dict(given.platform),
         "instance": _instance(given),
@@ -154,7 +154,7 @@ def _system(given: Given, topology: _topology.Decision) -> str | None:
 
 def _rules(given: Given, name: str) -> list[_hba.Rule]:
     addresses = {member["name"]: member["address"] for member in given.members if DATABASE in member["duties"]}
-    return _adoption.rules_of(given.cluster, given.member(name), addresses)
+    return _adoption.rules_of(given.cluster, given.member(name), addresses, _rules_of_roles.rules(given))
 
 
 def _consequences(given: Given, action: str) -> list[dict[str, str]]:

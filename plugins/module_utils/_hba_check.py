@@ -226,10 +226,10 @@ def _address_mistakes(addresses: object, allowed: Sequence[tuple[str, _Network]]
 
 def _outside(network: _Network, allowed: Sequence[tuple[str, _Network]]) -> str:
     """Return why a rule may not use a network, or nothing when it lies inside one that the inventory names."""
-    if any(_inside(network, other) for _, other in allowed):
+    if any(inside(network, other) for _, other in allowed):
         return ""
     for variable, other in allowed:
-        if _inside(other, network):
+        if inside(other, network):
             return f"{network} is wider than {other} of {variable}; write that or a part of it"
     return (
         f"{network} is outside every network that the inventory names; "
@@ -237,7 +237,8 @@ def _outside(network: _Network, allowed: Sequence[tuple[str, _Network]]) -> str:
     )
 
 
-def _inside(inner: _Network, outer: _Network) -> bool:
+def inside(inner: _Network, outer: _Network) -> bool:
+    """Whether a network is a part of another."""
     if isinstance(inner, ipaddress.IPv4Network):
         return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
     return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)

@@ -21,6 +21,21 @@ ASYNCHRONOUS = "asynchronous"
 REPLICATOR = "replicator"
 """The role that standbys log in as, by their certificates."""
 
+RESERVED_ROLES = (
+    "postgres",
+    REPLICATOR,
+    "pgbackrest",
+    "pgbouncer",
+    "public",
+    "none",
+    "all",
+    "sameuser",
+    "samerole",
+    "samegroup",
+    "replication",
+)
+"""Names that no person and no application has: PostgreSQL's own words, and the roles of the collection."""
+
 ADMINISTRATOR_GROUPS = ("pg_monitor", "pg_signal_backend")
 """Over the network an administrator sees everything and ends sessions; a superuser logs in on the host alone."""
 

@@ -208,10 +208,16 @@ def refusals(context: Context) -> Iterator[str]:
             )
 
 
-def hba_rules(context: Context) -> list[dict[str, Any]]:
-    """Return the rules by which servers let poolers in: each by its certificate, and applications' accounts behind it."""
-    addresses = sorted({_hba.host_network(member["address"]) for member in context.poolers if member["address"]})
-    if not context.pools or not addresses:
+def hba_rules(cluster: Json, members: Sequence[Json]) -> list[dict[str, Any]]:
+    """Return the rules by which servers let poolers in: each by its certificate, and applications' accounts behind it.
+
+    Args:
+        cluster: what preflight returned.
+        members: the members with their addresses.
+    """
+    poolers = [member for member in members if wanted(cluster, member["duties"])]
+    addresses = sorted({_hba.host_network(member["address"]) for member in poolers if member["address"]})
+    if not addresses:
         return []
     log_in = {
         "comment": "Poolers ask for verifiers, by their certificates",
@@ -233,24 +239,16 @@ def hba_rules(context: Context) -> list[dict[str, Any]]:
                 # Not whoever has the pooler's address: it shows a certificate of the cluster besides.
                 "options": {"clientcert": "verify-ca"},
             }
-            for application in context.applications
+            for application in map(from_plain, cluster["pools"]["applications"])
             if application.accounts
         ),
     ]
 
 
-def ident_maps(context: Context) -> list[dict[str, str]]:
-    """Return the lines by which the certificate of each pooler stands for the role of poolers."""
-    return [
-        {
-            "comment": f"The pooler on {member['name']}",
-            "map": MAP,
-            "system_user": member["name"],
-            "role": ROLE,
-        }
-        for member in sorted(context.poolers, key=lambda member: str(member["name"]))
-        if context.pools
-    ]
+def ident_maps(cluster: Json, members: Sequence[Json]) -> list[dict[str, str]]:
+    """Return the lines by which the certificate of each pooler stands for the role of poolers; likewise."""
+    names = sorted(str(member["name"]) for member in members if wanted(cluster, member["duties"]))
+    return [{"comment": f"The pooler on {name}", "map": MAP, "system_user": name, "role": ROLE} for name in names]
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -8,10 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import (
+    ABSENT,
+    APPLICATIONS,
+    UNLIMITED,
+    logins_of,
+)
+
 Json = Mapping[str, Any]
 
 TRANSACTION, SESSION = "transaction", "session"
-ALTERNATING = "alternating"
 CONSOLE = "pgbouncer"
 """The database by which PgBouncer itself is administered."""
 LOGIN = "steadfast_login"
@@ -97,7 +103,7 @@ class Application:
         name: of the application.
         database: of the server.
         accounts: the roles that log in as the application; with a pool they do so through it.
-        migrator: the role that migrates; it logs in to the server itself.
+        migrator: the role that migrates; it logs in to the server itself, never through a pool.
         pools: one, with readers on standbys two, or none.
         networks: from where its clients come, in CIDR notation; nothing stands for those of the cluster.
         place: of its declaration.
@@ -106,24 +112,23 @@ class Application:
     name: str
     database: str
     accounts: tuple[Account, ...] = ()
-    migrator: Account | None = None
+    migrator: str = ""
     pools: tuple[Pool, ...] = ()
     networks: tuple[str, ...] = ()
     place: str = ""
 
 
-def applications(given: Sequence[Json | None], variable: str = "postgresql_applications") -> list[Application]:
+def applications(given: Sequence[Json | None]) -> list[Application]:
     """Return the applications that are to be there; an entry with a mistake is passed over.
 
     Args:
         given: the list of the inventory, converted; None for an entry whose types are wrong.
-        variable: which holds the list.
     """
-    found = ((f"{variable}[{index}]", item) for index, item in enumerate(given))
+    found = ((f"{APPLICATIONS}[{index}]", item) for index, item in enumerate(given))
     return [
         _application(place, item)
         for place, item in found
-        if item is not None and item.get("name") and item.get("state") != "absent"
+        if item is not None and item.get("name") and item.get("state") != ABSENT
     ]
 
 
@@ -133,7 +138,6 @@ def from_plain(item: Json) -> Application:
         **{
             **item,
             "accounts": tuple(Account(**account) for account in item["accounts"]),
-            "migrator": Account(**item["migrator"]) if item["migrator"] else None,
             "pools": tuple(Pool(**{**pool, "totals": Limits(**pool["totals"])}) for pool in item["pools"]),
             "networks": tuple(item["networks"]),
         }
@@ -152,7 +156,7 @@ def _application(place: str, item: Json) -> Application:
         name=item["name"],
         database=database,
         accounts=tuple(_accounts(item.get("accounts") or [])),
-        migrator=Account(migrator) if "migrator" in item else None,
+        migrator=migrator,
         pools=tuple(_pools(database, item.get("pool") or {})),
         networks=tuple(item.get("networks") or ()),
         place=place,
@@ -175,11 +179,8 @@ def _accounts(given: Sequence[Json | None]) -> list[Account]:
     for index, item in enumerate(given):
         if item is None or not item.get("name"):
             continue
-        limit = item.get("connection_limit") or 0
-        alternates = item.get("rotation") == ALTERNATING
-        names = [f"{item['name']}_a", f"{item['name']}_b"] if alternates else [item["name"]]
-        found += [
-            Account(name, limit if limit > 0 else None, bool(item.get("session")), f"accounts[{index}]")
-            for name in names
-        ]
+        given_limit = item.get("connection_limit")
+        limit = None if given_limit in {None, UNLIMITED} else given_limit
+        session, place = bool(item.get("session")), f"accounts[{index}]"
+        found += [Account(name, limit, session, place) for name in logins_of(item)]
     return found

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pools
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import APPLICATIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import Application, Pool
 
-APPLICATIONS = "postgresql_applications"
 OF_AN_ADMINISTRATOR = 2
 OF_A_MIGRATOR = 2
 """Flyway works on one connection and holds its lock on another."""
@@ -55,7 +55,7 @@ def items(applications: Sequence[Application], cluster: Cluster) -> list[Item]:
         for account in application.accounts
         if not application.pools and account.limit is not None
     ]
-    found += _each("migrators", sum(application.migrator is not None for application in applications), OF_A_MIGRATOR)
+    found += _each("migrators", len(applications), OF_A_MIGRATOR)
     found += _each("administrators", cluster.administrators, OF_AN_ADMINISTRATOR)
     # Readers log in where their pool leads to, which may be the primary.
     kinds = {pool.read_only for application in applications for pool in application.pools}

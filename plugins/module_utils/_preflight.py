@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_backup as _backup
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_host
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_databases, _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_pools as _pools
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
+from ansible_collections.steadfast.postgresql.plugins.module_utils._cluster_wide import CLUSTER_WIDE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
     ASYNCHRONOUS,
     DATABASE,
@@ -39,29 +40,6 @@ INITIAL_PRIMARY = "postgresql_initial_primary"
 REGION, ZONE = "postgresql_region", "postgresql_zone"
 DURABILITY = "postgresql_replication_durability"
 INVENTORY_NAME = "inventory name"
-
-# What must be one for a whole cluster, and whether it is secret.
-CLUSTER_WIDE = {
-    "postgresql_version": False,
-    "postgresql_port": False,
-    "postgresql_application_networks": False,
-    "postgresql_management_networks": False,
-    "postgresql_administrators": True,
-    "postgresql_applications": True,
-    "postgresql_adopt": False,
-    "postgresql_backup_repositories": True,
-    "postgresql_backup_suspended_repositories": False,
-    "postgresql_backup_port": False,
-    _pools.PORT: False,
-    "postgresql_journal_directory": False,
-    "postgresql_server_locale": False,
-    "postgresql_server_locale_provider": False,
-    "postgresql_replication_durability": False,
-    "postgresql_replication_preferred_after": False,
-    "postgresql_certificates_ca_directory": False,
-    "postgresql_certificates_ca_lifetime_days": False,
-    "postgresql_certificates_ca_passphrase": True,
-}
 
 
 @dataclass(frozen=True)
@@ -162,7 +140,8 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     findings += [*_backups(cluster, members)]
     values = [member.values for member in databases]
-    findings += [_Finding((), mistake) for mistake in _pools.mistakes(values, _poolers(members))]
+    found = [*_preflight_databases.mistakes(values[0] if values else {}), *_pools.mistakes(values, _poolers(members))]
+    findings += [_Finding((), mistake) for mistake in found]
     if not databases and all(member.duties for member in members):
         text = f"the cluster has no database host; add a host with {CLUSTER_NAME}: {cluster} to the group {GROUPS[0]}"
         findings.append(_of_cluster(CLUSTER_NAME, text))
@@ -209,6 +188,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
         "locale_provider": first.get("postgresql_server_locale_provider"),
         "adopt": first.get("postgresql_adopt"),
         "repositories": _backup.resolve(cluster, first.values),
+        "applications": _preflight_databases.resolve(first.values),
         "backup_port": first.get(_backup.PORT) if first.get(REPOSITORIES) else 0,
         "pools": _pools.resolve([host.values for host in hosts], _poolers(members)),
         "administrators": [person["name"] for person in first.get("postgresql_administrators")],

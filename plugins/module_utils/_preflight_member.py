@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _hba_check, _parameters, _units
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, shown
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import NAME_LIMIT
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import NAME_LIMIT, RESERVED_ROLES
 
 Values = Mapping[str, Any]
 
@@ -34,19 +34,6 @@ HBA_RULES = "postgresql_server_hba_rules"
 # _hba_check looks at the types in these itself.
 CHECKED_WHOLE = (APPLICATION_NETWORKS, MANAGEMENT_NETWORKS, HBA_RULES)
 
-_RESERVED_ROLES = (
-    "postgres",
-    "replicator",
-    "pgbackrest",
-    "pgbouncer",
-    "public",
-    "none",
-    "all",
-    "sameuser",
-    "samerole",
-    "samegroup",
-    "replication",
-)
 _ROLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _ROUGH_MEMORY = re.compile(r"([1-9][0-9]*)\s*([kmgt])(i?b)?", re.IGNORECASE)
@@ -150,7 +137,7 @@ def _administrators(values: Values) -> Iterator[Mistake]:
 
 
 def _administrator_name(variable: str, name: str) -> Iterator[Mistake]:
-    if name.lower() in _RESERVED_ROLES or name.lower().startswith("pg_"):
+    if name.lower() in RESERVED_ROLES or name.lower().startswith("pg_"):
         yield Mistake(variable, f"{name} is reserved; write another name")
     elif not _ROLE.fullmatch(name):
         yield Mistake(variable, f"{shown(name)} is not made of letters, digits and _ . @ -; write such as ada_lovelace")

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pools, _pools_budget, _units
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import APPLICATIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake
-from ansible_collections.steadfast.postgresql.plugins.module_utils._pools_budget import APPLICATIONS, Cluster
+from ansible_collections.steadfast.postgresql.plugins.module_utils._pools_budget import Cluster
 from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning_fixed import MAX_CONNECTIONS
 
 Values = Mapping[str, Any]

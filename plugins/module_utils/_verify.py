@@ -63,6 +63,7 @@ CONNECTION_ADVICE = (
 PROBE_ADVICE = {
     "write": "The server's log there says why.",
     "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
+    "isolation": "Somebody, or a migration, gave or took that right: \\dp and \\du+ show it; site mends what it may.",
 }
 BACKEND_OOM_SCORE = 0  # what the file environment of the instance gives to every child of the server
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free
@@ -91,6 +92,7 @@ class Outcome:
         guards: what the role host would still do on each host that answered, by severity and text.
         poolers: what is to be known of the poolers.
         pools: the pools, each with what it may open, and how clients connect to it, as lines.
+        of_databases: what was found in the applications' databases.
     """
 
     cluster: str
@@ -111,6 +113,7 @@ class Outcome:
     guards: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     poolers: Sequence[Finding] = ()
     pools: Sequence[str] = ()
+    of_databases: Sequence[Finding] = ()
 
     def server(self, host: str | None) -> Json | None:
         """What a host's server said."""
@@ -131,8 +134,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _primary(outcome)
     found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
-    found += _probes(outcome)
-    found += outcome.poolers
+    found += [*_probes(outcome), *outcome.of_databases, *outcome.poolers]
     for host, undone in outcome.guards.items():
         found += [
             Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone
@@ -376,6 +378,7 @@ def _probes(outcome: Outcome) -> Iterator[Finding]:
     for (host, name, words), hosts in sources.items():
         text = {
             "write": f"{host} did not take a write: {words}.",
+            "isolation": f"The accounts of {host} are not kept apart: {words}.",
             "replay": f"A write on {outcome.primary} did not arrive on {host}: {words}.",
         }.get(name, f"{host} fails the probe {name} from {listed(hosts)}: {words}.")
         yield Finding(ERROR, host, text, PROBE_ADVICE.get(name, CONNECTION_ADVICE))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _authority,
     _certificate_checks,
+    _database_findings,
     _decision,
     _given,
     _host,
@@ -26,7 +27,13 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 PLAN = "__postgresql_server_plan"
-PROBES = tuple(f"__postgresql_cluster_{name}" for name in ("probes", "write", "replay"))
+DATABASES = "__postgresql_databases_result"
+PROBES = (
+    "__postgresql_cluster_probes",
+    "__postgresql_cluster_write",
+    "__postgresql_cluster_replay",
+    "__postgresql_databases_proof",
+)
 
 
 def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Decision]:
@@ -68,6 +75,9 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
         ],
         authority=_authority_state(play.own),
         now=time.time(),
+        of_databases=[
+            finding for host in seen for finding in _database_findings.findings(host, play.registered(host, DATABASES))
+        ],
         guards={host: _host.decide(_decision.host_inputs(_seen_from(play, host, given)))["findings"] for host in seen},
         poolers=[finding for host in seen for finding in _pooler_findings.findings(_pooler_plan.on(poolers, host))],
         pools=_pooler_summary.lines(poolers, _play.authority(play.own)),

@@ -25,7 +25,7 @@ REPOSITORY = ("repository", "migrations", "drill")
 def defaults() -> dict[str, Any]:
     """Return the defaults of the roles that this file is about, as the preflight reads them."""
     found: dict[str, Any] = {}
-    for role in ("cluster", "host", "server", "replication", "backup", "pooler"):
+    for role in ("cluster", "host", "server", "replication", "backup", "databases", "pooler"):
         spec = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
         found |= {name: option["default"] for name, option in spec["options"].items()}
     return found | {"postgresql_server_data_directory": "/var/lib/postgresql/16/main"}

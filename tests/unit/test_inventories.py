@@ -16,6 +16,14 @@ SECRETS = dict.fromkeys((*VARIABLES, "POSTGRESQL_ADA_PASSWORD", "POSTGRESQL_GRAC
 # Each repository has a passphrase of its own.
 SECRETS |= {f"BACKUP_{name}": f"{SECRET} of {name}" for name in ("DAILY_PASSPHRASE", "WEEKLY_PASSPHRASE")}
 SECRETS |= {f"BACKUP_{name}": f"{SECRET} of {name}" for name in ("MONTHLY_PASSPHRASE", "KEY", "KEY_SECRET")}
+MODULES = ("USERS", "INCIDENTS", "CHANGES", "KNOWLEDGE", "TASKS", "AUDIT", "WORKFLOWS")
+ACCOUNTS = {
+    "CREATIVEFLOW": ("MIGRATOR", "APP", "READER"),
+    "QROSITY": ("MIGRATOR", "APP"),
+    "SYNERGYFLOW": ("MIGRATOR", *MODULES),
+    "CLOUDFLOW": ("MIGRATOR", "APP"),
+}
+SECRETS |= {f"{name}_{account}_PASSWORD": SECRET for name, accounts in ACCOUNTS.items() for account in accounts}
 
 
 @pytest.fixture
@@ -63,7 +71,8 @@ def test_an_inventory_without_its_secrets_is_refused(name: str, checkout: Checko
     run = checkout.play(copied(name, checkout), **dict.fromkeys(SECRETS, ""))
     variables = {line.split(": ")[1].partition("[")[0] for found in run.spoken().values() for line in found}
     backed_up = {"postgresql_backup_repositories"} if name in {"demo", "production"} else set()
-    assert variables == {"postgresql_administrators", "postgresql_certificates_ca_passphrase", *backed_up}
+    needed = {"postgresql_administrators", "postgresql_applications", "postgresql_certificates_ca_passphrase"}
+    assert variables == {*needed, *backed_up}
 
 
 def test_the_inventories_describe_what_they_say(checkout: Checkout) -> None:
@@ -81,6 +90,12 @@ def test_the_inventories_describe_what_they_say(checkout: Checkout) -> None:
         "development": "dev-db",
         "staging": "stg-db1",
         "production": "db1",
+    }
+    assert {name: [one["name"] for one in cluster["applications"]] for name, cluster in clusters.items()} == {
+        "demo": ["creativeflow", "qrosity", "synergyflow", "cloudflow"],
+        "development": ["cloudflow"],
+        "staging": ["cloudflow"],
+        "production": ["creativeflow", "qrosity", "synergyflow", "cloudflow"],
     }
     members = {
         name: [(member["name"], member["region"], member["duties"]) for member in clusters[name]["members"]]

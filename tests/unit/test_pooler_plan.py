@@ -221,7 +221,7 @@ def test_the_package_never_starts_its_own() -> None:
 def test_what_servers_let_poolers_do() -> None:
     found = context("db1", None, READERS)
     addresses = ["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]
-    assert _pooler_plan.hba_rules(found) == [
+    assert _pooler_plan.hba_rules(found.cluster, found.members) == [
         {
             "comment": "Poolers ask for verifiers, by their certificates",
             "databases": ["postgres"],
@@ -239,7 +239,7 @@ def test_what_servers_let_poolers_do() -> None:
             "options": {"clientcert": "verify-ca"},
         },
     ]
-    assert _pooler_plan.ident_maps(found)[0] == {
+    assert _pooler_plan.ident_maps(found.cluster, found.members)[0] == {
         "comment": "The pooler on db1",
         "map": "pooler",
         "system_user": "db1",
@@ -249,14 +249,14 @@ def test_what_servers_let_poolers_do() -> None:
 
 def test_hosts_of_their_own() -> None:
     found = context("db1", None, SHOP, members=(*SEPARATE, whole.OPS1, POOL1))
-    assert [rule["addresses"] for rule in _pooler_plan.hba_rules(found)] == [["10.0.0.5/32"]] * 2
-    assert [line["system_user"] for line in _pooler_plan.ident_maps(found)] == ["pool1"]
+    assert [rule["addresses"] for rule in _pooler_plan.hba_rules(found.cluster, found.members)] == [["10.0.0.5/32"]] * 2
+    assert [line["system_user"] for line in _pooler_plan.ident_maps(found.cluster, found.members)] == ["pool1"]
     assert _pooler_plan.of_host(found) == {"act": "none", "before_packages": []}
 
 
 def test_without_pools_nobody_is_let_in() -> None:
     found = context("db1", none=True)
-    assert (_pooler_plan.hba_rules(found), _pooler_plan.ident_maps(found)) == ([], [])
+    assert (_pooler_plan.hba_rules(found.cluster, found.members), _pooler_plan.ident_maps(found.cluster, found.members)) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator should know about the applications' databases. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import WARNING, Finding
+
+MOST = 10
+"""Things that one finding names."""
+
+
+def findings(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what the module databases found on a host, by its result.
+
+    Args:
+        host: where it ran.
+        result: what it returned: drift, and of a look what is not as declared.
+    """
+    pending = [f"{one['kind']} {one['name']}: {one['from']} -> {one['to']}" for one in result.get("pending", ())]
+    if pending:
+        more = f"; and {len(pending) - MOST} more" if len(pending) > MOST else ""
+        text = f"The databases are not as declared: {'; '.join(pending[:MOST])}{more}."
+        yield Finding(WARNING, host, text, "Run site or apply_databases, with --check --diff to see the SQL first.")
+    for found in result.get("drift", ()):
+        yield Finding(WARNING, host, found["text"], found["advice"])

@@ -1,0 +1,54 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try on the live databases what accounts must and must not be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply, _isolation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
+
+ISOLATION = "isolation"
+
+
+def prove(server: Server, every: Sequence[Application], only: str) -> list[dict[str, Any]]:
+    """Return one probe an application, with every surprise.
+
+    Args:
+        server: the local one: only there the superuser becomes anybody.
+        every: all applications.
+        only: name of the one that is proved; "" for all.
+    """
+    state = _database_apply.cluster_state(server)
+    present = [one for one in every if not one.absent and one.database in state.databases]
+    selected = [one for one in present if only in {"", one.name}]
+    contents = _database_apply.contents(server, selected, state)
+    found = []
+    for application in selected:
+        others = [one.database for one in present if one.database != application.database]
+        inside = contents[application.database]
+        ground = _isolation.Ground(application, _isolation.samples(application, inside.relations), others)
+        found.append(_probe(server, application, ground))
+    return found
+
+
+def _probe(server: Server, application: Application, ground: _isolation.Ground) -> dict[str, Any]:
+    roles = [role for role in application.roles if role.logs_in]
+    tries = [_isolation.tries(role, ground) for role in roles]
+    attempts = [(role.name, [one.sql for one in some]) for role, some in zip(roles, tries, strict=True)]
+    answers = server.attempt(application.database, attempts)
+    surprises = [
+        text
+        for role, some, states in zip(roles, tries, answers, strict=True)
+        for text in _isolation.surprises(role, some, states)
+    ]
+    tried = f"{sum(map(len, tries))} tries of {len(roles)} accounts"
+    return {
+        "target": application.name,
+        "probe": ISOLATION,
+        "passed": not surprises,
+        "words": "; ".join(surprises) or tried,
+    }

@@ -1,0 +1,238 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all databases share: which SQL makes the declared roles, memberships and databases of what there is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _grants
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import UNLIMITED, Application, Role
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import (
+    Drift,
+    RefusalError,
+    Script,
+    named,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import (
+    INVALID,
+    ClusterState,
+    DatabaseState,
+    RoleState,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import RESERVED_ROLES
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change, identifier, quoted
+
+HIDDEN = "********"
+MAINTENANCE = ("postgres", "rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys")
+"""Databases that belong to the server or its provider."""
+
+# Which package of the PostgreSQL project and of Debian has an extension; {} stands for the major version.
+PACKAGES = {
+    "hypopg": "postgresql-{}-hypopg",
+    "pg_cron": "postgresql-{}-cron",
+    "pg_partman": "postgresql-{}-partman",
+    "pg_repack": "postgresql-{}-repack",
+    "pgaudit": "postgresql-{}-pgaudit",
+    "postgis": "postgresql-{}-postgis-3",
+    "vector": "postgresql-{}-pgvector",
+}
+
+
+def refuse(applications: Sequence[Application], state: ClusterState) -> None:
+    """Refuse what cannot be applied to this server, all of it before anything is changed.
+
+    Raises:
+        RefusalError: something is in the way.
+    """
+    found = [text for application in applications for text in _refusals(application, state)]
+    if state.in_recovery:
+        found = ["this server is a standby; run on the primary"]
+    if found:
+        raise RefusalError(found)
+
+
+def _refusals(application: Application, state: ClusterState) -> Iterator[str]:
+    name, database = application.name, state.databases.get(application.database)
+    for role in application.roles:
+        if role.name in state.roles and state.roles[role.name].superuser:
+            sql = f"ALTER ROLE {identifier(role.name)} NOSUPERUSER"
+            yield f"{name}: the role {role.name} is a superuser; declare another name, or run {sql}"
+    if database and database.connection_limit == INVALID:
+        sql = f"DROP DATABASE {identifier(application.database)}"
+        yield f"{name}: the database {application.database} is what an interrupted DROP DATABASE left; run {sql}"
+    elif database and not database.connects:
+        sql = f"ALTER DATABASE {identifier(application.database)} ALLOW_CONNECTIONS true"
+        yield f"{name}: the database {application.database} takes no connections; run {sql}"
+    if not application.absent and state.extensions is not None:
+        yield from _extensions(application, state.extensions, state.version)
+
+
+def _extensions(application: Application, available: Mapping[str, Sequence[str]], version: int) -> Iterator[str]:
+    for extension in application.extensions:
+        versions = available.get(extension.name)
+        if versions is None:
+            package = PACKAGES.get(extension.name, "").format(version)
+            advice = f"install the package {package}" if package else "install the package that has it"
+            yield (
+                f"{application.name}: the server has no extension {extension.name}; {advice} on every database host, "
+                "or remove it from the application"
+            )
+        elif extension.version and extension.version not in versions:
+            listed = ", ".join(sorted(versions))
+            yield (
+                f"{application.name}: the server has no version {extension.version} of the extension {extension.name}; "
+                f"write one of {listed}"
+            )
+
+
+def roles(applications: Sequence[Application], state: ClusterState, verifiers: Mapping[str, str]) -> Script:
+    """Return the statements about roles and memberships.
+
+    Args:
+        applications: those that are to be there.
+        state: what there is.
+        verifiers: what the password becomes of each login whose password is new or another one.
+    """
+    script = Script()
+    for application in applications:
+        for role in application.roles:
+            _role(script, role, state.roles.get(role.name), verifiers.get(role.name))
+    _memberships(script, applications, state)
+    return script
+
+
+def _role(script: Script, role: Role, found: RoleState | None, verifier: str | None) -> None:
+    name = identifier(role.name)
+    if found is None:
+        options = "LOGIN" if role.logs_in else "NOLOGIN"
+        options += f" CONNECTION LIMIT {role.connection_limit}" if role.connection_limit != UNLIMITED else ""
+        start = f"CREATE ROLE {name} {options}"
+        secret = f" PASSWORD {quoted(verifier)}" if verifier else ""
+        shown = f"{start} PASSWORD '{HIDDEN}'" if verifier else ""
+        script.add(start + secret, change("role", role.name, "absent", role.kind), shown)
+        script.add(f"COMMENT ON ROLE {name} IS {quoted(role.comment)}")
+        return
+    _attributes(script, role, found)
+    if verifier:
+        shown = f"ALTER ROLE {name} PASSWORD '{HIDDEN}'"
+        script.add(
+            f"ALTER ROLE {name} PASSWORD {quoted(verifier)}",
+            change("role", role.name, "another password", "password set"),
+            shown,
+        )
+    if found.comment != role.comment:
+        entry = change("role", role.name, "another comment", "comment set")
+        script.add(f"COMMENT ON ROLE {name} IS {quoted(role.comment)}", entry)
+
+
+def _attributes(script: Script, role: Role, found: RoleState) -> None:
+    name = identifier(role.name)
+    wanted, had = ("login", "nologin") if role.logs_in else ("nologin", "login")
+    if found.login != role.logs_in:
+        script.add(f"ALTER ROLE {name} {wanted.upper()}", change("role", role.name, had, wanted))
+    if found.elevated:
+        without = " ".join(f"NO{word}" for word in found.elevated)
+        entry = change("role", role.name, " ".join(found.elevated).lower(), "without")
+        script.add(f"ALTER ROLE {name} {without}", entry)
+    if not found.inherits:
+        script.add(f"ALTER ROLE {name} INHERIT", change("role", role.name, "noinherit", "inherit"))
+    if found.connection_limit != role.connection_limit:
+        entry = change("connection limit", role.name, _limit(found.connection_limit), _limit(role.connection_limit))
+        script.add(f"ALTER ROLE {name} CONNECTION LIMIT {role.connection_limit}", entry)
+
+
+def _limit(number: int) -> str:
+    return "none" if number == UNLIMITED else str(number)
+
+
+def _memberships(script: Script, applications: Sequence[Application], state: ClusterState) -> None:
+    """Grant what lacks; take back what one of the collection's roles has of another and is not declared."""
+    wanted = [(group, role.name) for one in applications for role in one.roles for group in role.member_of]
+    declared = set(wanted)
+    missing = [pair for pair in wanted if not state.memberships.get(pair)]
+    ours = {role.name for application in applications for role in application.roles}
+    extra = sorted(pair for pair in state.memberships if pair not in declared and set(pair) <= ours)
+    if missing:
+        script.add(_grants.memberships(missing), _counted(missing, "absent", "granted"))
+    if extra:
+        script.add(_grants.memberships(extra, "REVOKE"), _counted(extra, "granted", "revoked"))
+
+
+def _counted(pairs: Sequence[tuple[str, str]], before: str, after: str) -> dict[str, str]:
+    words = f"{pairs[0][0]} to {pairs[0][1]}" if len(pairs) == 1 else f"{len(pairs)} memberships"
+    return change("membership", words, before, after)
+
+
+def databases(applications: Sequence[Application], state: ClusterState) -> Script:
+    """Return the statements that make databases; none of them can be in a transaction."""
+    script = Script(together=False)
+    for application in applications:
+        if application.database not in state.databases:
+            name = identifier(application.database)
+            locale = f" LOCALE {quoted(application.locale)}" if application.locale else ""
+            # template0 is the same everywhere, and takes any locale.
+            script.add(
+                f"CREATE DATABASE {name} OWNER {identifier(application.owner.name)} TEMPLATE template0 "
+                f"ENCODING {quoted(application.encoding)}{locale}",
+                change("database", application.database, "absent", "present"),
+            )
+            script.add(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    return script
+
+
+def removals(applications: Sequence[Application], state: ClusterState) -> list[Script]:
+    """Return the statements that drop what is to be absent: databases one by one, then roles."""
+    drops, gone = Script(together=False), Script()
+    for application in applications:
+        if application.database in state.databases:
+            entry = change("database", application.database, "present", "dropped")
+            drops.add(f"DROP DATABASE {identifier(application.database)}", entry)
+        names = [role.name for role in application.roles if role.name in state.roles]
+        if names:
+            entry = change("roles", application.name, named(names), "dropped")
+            gone.add(f"DROP ROLE {', '.join(map(identifier, names))}", entry)
+    return [drops, gone]
+
+
+def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[Drift]:
+    """Yield databases and memberships that are declared nowhere; of absent applications nothing is drift."""
+    known = {application.database for application in applications} | {*MAINTENANCE}
+    for name in sorted(set(state.databases) - known):
+        sql = f"DROP DATABASE {identifier(name)}"
+        yield Drift(f"The database {name} belongs to no application.", f"Declare one, or drop it by hand: {sql};")
+    ours = {role.name: role for application in applications for role in application.roles}
+    foreign = {*RESERVED_ROLES, state.user}
+    for group, member in sorted(state.memberships):
+        if (group in ours) == (member in ours) or member in foreign:
+            continue
+        sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
+        yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
+    for role in ours:
+        for setting, value in sorted(state.settings.get((role, ""), {}).items()):
+            sql = f"ALTER ROLE {identifier(role)} RESET {setting}"
+            text = f"{role} has the setting {setting} = {value} in every database, which is declared nowhere."
+            yield Drift(text, f"To end it: {sql};")
+
+
+def of_database(script: Script, application: Application, found: DatabaseState) -> Iterator[Drift]:
+    """Add what the database itself lacks: its owner, its comment, who may connect.
+
+    Yields:
+        What is reported instead.
+    """
+    name = identifier(application.database)
+    if found.owner != application.owner.name:
+        entry = change("database", application.database, f"owner {found.owner}", f"owner {application.owner.name}")
+        script.add(f"ALTER DATABASE {name} OWNER TO {identifier(application.owner.name)}", entry)
+    if found.comment != application.comment:
+        entry = change("database", application.database, "another comment", "comment set")
+        script.add(
+            f"COMMENT ON DATABASE {name} IS {quoted(application.comment) if application.comment else 'NULL'}", entry
+        )
+    if found.encoding != application.encoding:
+        text = f"The database {application.database} has the encoding {found.encoding}, not {application.encoding}."
+        yield Drift(text, "An encoding cannot be changed: declare that one, or move the data into a new database.")
+    if application.locale and found.locale != application.locale:
+        text = f"The database {application.database} has the locale {found.locale}, not {application.locale}."
+        yield Drift(text, "A locale cannot be changed: declare that one, or move the data into a new database.")

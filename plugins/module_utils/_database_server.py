@@ -1,0 +1,191 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read and run SQL in many databases of a server with few processes, and say which statement fails and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script, Statement
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    READ_OPTIONS,
+    SECRET_OPTIONS,
+    SESSION_OPTIONS,
+    SOCKET_DIRECTORY,
+    CommandError,
+    Instance,
+    identifier,
+    run,
+    run_as_owner,
+)
+
+READ_LIMIT, WRITE_LIMIT = 60.0, 600.0  # seconds of a whole script
+PATIENCE = "-c statement_timeout=60s"
+# What somebody who is no superuser may set.
+PLAIN_OPTIONS = f"-c synchronous_commit=local -c lock_timeout=5s {PATIENCE}"
+_END = "\x1e"  # between two answers; JSON holds none
+# Whatever the server writes down; of somebody who may not set one, the provider decides.
+_QUIET = """
+SELECT set_config(name, value, false) FROM (VALUES ('log_statement', 'none'), ('log_min_error_statement', 'panic'),
+  ('log_min_duration_statement', '-1'), ('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'),
+  ('pg_stat_statements.track', 'none')) AS setting (name, value)
+WHERE has_parameter_privilege(name, 'SET') AND current_setting(name, true) IS NOT NULL \\g /dev/null
+"""
+# "psql:<stdin>:12: ERROR:  42501: permission denied"; the words may be in any language, the five characters are not.
+_ERROR = re.compile(r"psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", re.MULTILINE)
+
+ADVICE = {
+    "2BP01": "Something outside the application depends on it: look at it with \\dp and \\du+, and end that by hand.",
+    "42501": "The role that connects lacks the right: as its provider, or run as a superuser.",
+    "55006": "Somebody is connected: stop the application, and run again.",
+    "55P03": "Another session holds a lock: SELECT * FROM pg_locks WHERE NOT granted shows who waits. Run again.",
+    "57014": "It took too long: look at what the server does in pg_stat_activity, and run again.",
+    "53300": "The server has no connection left: raise max_connections or end sessions, and run again.",
+}
+AGAIN = "Nothing of its transaction was applied. Correct that, and run again: the next run does what is left."
+
+
+class SqlError(CommandError):
+    """A statement failed; the text holds its SQL state, the server's words, the statement and what to do."""
+
+    def __init__(self, state: str, words: str, statement: str, database: str) -> None:
+        """Word an error of the server."""
+        where = f" in {database}" if database else ""
+        super().__init__(f"SQL state {state}{where}: {words}. The statement: {statement}; {ADVICE.get(state, AGAIN)}")
+        self.state = state
+
+
+@dataclass(frozen=True)
+class Server:
+    """How SQL reaches a server: by a local socket as the superuser, or over the network as somebody else.
+
+    Attributes:
+        program: psql.
+        environment: how it connects.
+        instance: the local instance; None for a server that is somebody else's.
+    """
+
+    program: str
+    environment: Mapping[str, str]
+    instance: Instance | None = None
+
+    @classmethod
+    def local(cls, instance: Instance) -> Server:
+        """Return the server that runs on this host."""
+        environment = {"PGHOST": SOCKET_DIRECTORY, "PGPORT": str(instance.port), "PGDATABASE": "postgres"}
+        return cls(os.fspath(instance.binaries / "psql"), environment, instance)
+
+    @classmethod
+    def remote(cls, connection: Mapping[str, Any]) -> Server:
+        """Return a server that a connection leads to."""
+        environment = {
+            "PGHOST": connection["host"],
+            "PGPORT": str(connection["port"]),
+            "PGUSER": connection["user"],
+            "PGPASSWORD": connection["password"],
+            "PGDATABASE": connection["database"],
+            "PGSSLMODE": connection["sslmode"],
+            "PGSSLROOTCERT": connection["ca"],
+        }
+        return cls("psql", environment)
+
+    def read(self, queries: Sequence[tuple[str, str]]) -> list[Any]:
+        """Return the JSON that each query returns, which runs in the database named before it; "" for any."""
+        lines = ["\\set QUIET on"]
+        for database, query in queries:
+            lines += [*_connect(database), query.strip() + ";", f"\\echo '{_END}'"]
+        options = READ_OPTIONS if self.instance else PLAIN_OPTIONS
+        output = self._psql("\n".join(lines) + "\n", READ_LIMIT, options, [])
+        return [json.loads(part) for part in output.split(f"{_END}\n")[: len(queries)]]
+
+    def run(self, scripts: Iterable[Script], secret: bool = False) -> None:
+        """Run scripts in their order; the first error ends it.
+
+        Args:
+            scripts: what to run.
+            secret: whether a statement holds what no log and no statistics may show.
+
+        Raises:
+            SqlError: a statement failed.
+        """
+        lines = ["\\set VERBOSITY verbose", "\\set SHOW_CONTEXT never"]
+        if secret and not self.instance:
+            lines += _QUIET.strip().splitlines()
+        places: list[tuple[int, Statement, str]] = []
+        count = len(lines)
+        for script in scripts:
+            begin, end = (["BEGIN;"], ["COMMIT;"]) if script.together else ([], [])
+            start = [*_connect(script.database), *begin]
+            lines += start
+            count += len(start)
+            for statement in script.statements:
+                text = f"{statement.sql};"
+                lines.append(text)
+                count += text.count("\n") + 1
+                places.append((count, statement, script.database))
+            lines += end
+            count += len(end)
+        options = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE}" if self.instance else PLAIN_OPTIONS
+        self._psql("\n".join(lines) + "\n", WRITE_LIMIT, options, places)
+
+    def attempt(self, database: str, attempts: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+        """Return the SQL states of statements that may fail, each tried in a transaction that is rolled back.
+
+        Args:
+            database: where.
+            attempts: who tries what; by the local socket only, where the superuser becomes anybody.
+        """
+        lines = ["\\set ON_ERROR_STOP off", "\\o /dev/null", *_connect(database)]
+        for role, statements in attempts:
+            lines.append(f"SET SESSION AUTHORIZATION {identifier(role)};")
+            for statement in statements:
+                lines += ["BEGIN;", f"{statement};", "\\echo :SQLSTATE", "ROLLBACK;"]
+            lines.append("RESET SESSION AUTHORIZATION;")
+        states = iter(self._psql("\n".join(lines) + "\n", WRITE_LIMIT, SESSION_OPTIONS, []).split())
+        return [[next(states) for _ in statements] for _, statements in attempts]
+
+    def logs_in(self, user: str, password: str, database: str) -> bool:
+        """Whether a password is a login's: how it is recognised where verifiers cannot be read."""
+        environment = {**self.environment, "PGUSER": user, "PGPASSWORD": password, "PGDATABASE": database}
+        try:
+            run([self.program, "-XAtqc", "SELECT 1"], 10, env={**environment, "PGCONNECT_TIMEOUT": "5"})
+        except CommandError as error:
+            if "password authentication failed" in str(error):
+                return False
+            raise
+        return True
+
+    def _psql(self, text: str, limit: float, options: str, places: Sequence[tuple[int, Statement, str]]) -> str:
+        environment = {
+            **self.environment,
+            "PGAPPNAME": "steadfast",
+            "PGCONNECT_TIMEOUT": "5",
+            "PGOPTIONS": options,
+        }
+        start = run_as_owner if self.instance else run
+        command = [self.program, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+        try:
+            return start(command, limit, input=text, env=environment)
+        except CommandError as error:
+            raise _worded(str(error), places) from None
+
+
+def _worded(text: str, places: Sequence[tuple[int, Statement, str]]) -> CommandError:
+    """Return an error with the statement that failed; what psql repeats of it may hold a secret, and is left out."""
+    found = _ERROR.search(text)
+    if not found:
+        return CommandError("\n".join(line for line in text.splitlines() if not line.startswith("LINE ")))
+    line, state, words = int(found[1]), found[2], found[3]
+    for end, statement, database in places:
+        if line <= end:
+            return SqlError(state, words, statement.text, database)
+    return SqlError(state, words, "COMMIT" if places else "a query of the catalogues", "")
+
+
+def _connect(database: str) -> list[str]:
+    return [f'\\connect "{database}"'] if database else []

@@ -1,0 +1,154 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each account of an application must be able to do and what it must not, as statements to try. Pure.
+
+Each is tried as the account itself, on the live database, and leaves nothing: EXPLAIN asks for all rights and does
+nothing, and what makes something is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import (
+    ACCOUNT,
+    Application,
+    Role,
+    Schema,
+)
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import Relation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import identifier, quoted
+
+PROBE = "steadfast_probe"
+INSUFFICIENT_PRIVILEGE = "42501"
+DIVISION_BY_ZERO = "22012"
+FAILED_BEFORE = "25P02"  # an earlier statement of the transaction was refused
+DENIED = frozenset({INSUFFICIENT_PRIVILEGE, DIVISION_BY_ZERO, FAILED_BEFORE})
+
+
+@dataclass(frozen=True)
+class Try:
+    """One statement.
+
+    Attributes:
+        what: what it does, as a report says it.
+        sql: the statement.
+        allowed: whether it must succeed; otherwise the server must refuse it.
+    """
+
+    what: str
+    sql: str
+    allowed: bool = False
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What there is to try on.
+
+    Attributes:
+        application: whose accounts are tried.
+        samples: a table of each schema that has one with the rights of its schema.
+        others: databases of other applications.
+    """
+
+    application: Application
+    samples: Mapping[str, str]
+    others: Sequence[str] = ()
+
+
+def samples(application: Application, relations: Sequence[Relation]) -> dict[str, str]:
+    """Return one table of each schema on which its group roles have the rights that the schema gives."""
+    special = {(grant.schema, name) for grant in application.grants for name in grant.names}
+    found: dict[str, str] = {}
+    for schema in application.schemas:
+        for relation in relations:
+            usual = not any(exception.covers(relation.name) for exception in schema.exceptions)
+            ours = relation.schema == schema.name and relation.owner == application.owner.name
+            if ours and relation.kind in "rp" and usual and (schema.name, relation.name) not in special:
+                found.setdefault(schema.name, relation.name)
+    return found
+
+
+def tries(role: Role, ground: Ground) -> list[Try]:
+    """Return what an account has to be tried with."""
+    if role.kind != ACCOUNT:
+        return [*_as_owner(ground), *_of_nobody(ground)]
+    found = [one for schema in ground.application.schemas for one in _in_schema(role, schema, ground)]
+    owner = ground.application.owner.name
+    return [
+        *found,
+        Try(f"act as {owner}", f"SET ROLE {identifier(owner)}"),
+        *_temporary(role, ground),
+        *_of_nobody(ground),
+    ]
+
+
+def surprises(role: Role, tried: Sequence[Try], states: Sequence[str]) -> list[str]:
+    """Return what came out otherwise than it must.
+
+    Args:
+        role: who tried.
+        tried: the tries.
+        states: the SQL state of each.
+    """
+    found = []
+    for one, state in zip(tried, states, strict=True):
+        denied = state in DENIED
+        if one.allowed == denied:
+            found.append(f"{role.name} {'cannot' if denied else 'can'} {one.what}")
+    return found
+
+
+def _in_schema(role: Role, schema: Schema, ground: Ground) -> Iterator[Try]:
+    writes, reads = schema.read_write in role.member_of, schema.read_only in role.member_of
+    granted = {grant.role for grant in ground.application.grants if grant.schema == schema.name} & set(role.member_of)
+    name = identifier(schema.name)
+    if not granted:
+        # Of a table that is not there the server says so only to those who may look.
+        used = schema.name in {extension.schema for extension in ground.application.extensions}
+        sees = writes or reads or used
+        yield Try(f"look into the schema {schema.name}", f"SELECT FROM {name}.{identifier(PROBE)}", allowed=sees)
+    if "CREATE" not in _rights(role, "schema", schema.name, ground):
+        yield Try(f"create a table in the schema {schema.name}", f"CREATE TABLE {name}.{identifier(PROBE)} ()")
+    if schema.name in ground.samples:
+        table = ground.samples[schema.name]
+        where, on = f"{name}.{identifier(table)}", f"{schema.name}.{table}"
+        yield Try(f"read {on}", f"EXPLAIN TABLE {where}", allowed=writes or reads)
+        yield Try(f"insert into {on}", f"EXPLAIN INSERT INTO {where} DEFAULT VALUES", allowed=writes)
+        yield Try(f"delete from {on}", f"EXPLAIN DELETE FROM {where}", allowed=writes)  # noqa: S608
+
+
+def _rights(role: Role, kind: str, schema: str, ground: Ground) -> set[str]:
+    found = set()
+    for grant in ground.application.grants:
+        if grant.role in role.member_of and grant.kind == kind and (kind == "database" or grant.schema == schema):
+            found |= set(grant.privileges)
+    return found
+
+
+def _temporary(role: Role, ground: Ground) -> Iterator[Try]:
+    rights = _rights(role, "database", "", ground)
+    if "TEMPORARY" not in rights:
+        yield Try("create a temporary table", f"CREATE TEMPORARY TABLE {identifier(PROBE)} ()")
+    if "CREATE" not in rights:
+        yield Try("create a schema", f"CREATE SCHEMA {identifier(PROBE)}")
+
+
+def _as_owner(ground: Ground) -> Iterator[Try]:
+    """A migrator acts as the owner from the start of its sessions, which a change of the user in one is not."""
+    owner = identifier(ground.application.owner.name)
+    yield Try(f"act as {ground.application.owner.name}", f"SET ROLE {owner}", allowed=True)
+    for schema in ground.application.schemas:
+        sql = f"SET ROLE {owner}; CREATE TABLE {identifier(schema.name)}.{identifier(PROBE)} ()"
+        yield Try(f"create a table in the schema {schema.name}", sql, allowed=True)
+
+
+def _of_nobody(ground: Ground) -> Iterator[Try]:
+    yield Try("read pg_authid", "SELECT FROM pg_catalog.pg_authid LIMIT 0")
+    yield Try("read files of the server", "SELECT pg_catalog.pg_read_file('PG_VERSION')")
+    yield Try("create a role", f"CREATE ROLE {identifier(PROBE)}")
+    for name in ground.others:
+        # No session goes from one database into another: whether it may begin there is asked, and no divides by zero.
+        sql = f"SELECT 1 / pg_catalog.has_database_privilege({quoted(name)}, 'CONNECT')::int"
+        yield Try(f"connect to the database {name}", sql)

@@ -1,0 +1,228 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: databases
+short_description: Bring databases, roles, schemas, extensions and rights to what applications declare
+version_added: 0.1.0
+description:
+  - Reads what the server holds with a handful of queries, computes the difference and applies it, in one transaction a
+    database. With C(--diff) it shows the statements, without passwords.
+  - What exists and is not declared is returned as C(drift) and stays.
+  - A run that was ended on the way is completed by the next one.
+  - Its action plugin takes O(applications) as the variable C(postgresql_applications) holds them, and hands the
+    passwords over apart.
+options:
+  operation:
+    description:
+      - C(reconcile) applies what lacks. C(look) only says what lacks, as C(pending).
+      - C(prove) tries as each account what it must and must not be able to do, and returns the answers as C(probes).
+        Nothing of it stays.
+    type: str
+    choices: [reconcile, look, prove]
+    default: reconcile
+  applications:
+    description: All applications, as in the variable C(postgresql_applications).
+    type: list
+    elements: dict
+    required: true
+  only:
+    description: Name of the one application that this run is about; empty for all.
+    type: str
+    default: ""
+  passwords:
+    description: Passwords by login, as JSON; given by the action plugin.
+    type: str
+    default: "{}"
+  connection:
+    description: >-
+      A server that is somebody else's, as in the variable C(postgresql_databases_connection). Without a host it is the
+      instance of this host.
+    type: dict
+    default: {}
+    suboptions:
+      host:
+        description: Name of the server.
+        type: str
+        default: ""
+      port:
+        description: TCP port.
+        type: int
+        default: 5432
+      user:
+        description: Role with CREATEROLE and CREATEDB.
+        type: str
+        default: ""
+      password:
+        description: Its password.
+        type: str
+        default: ""
+      database:
+        description: A database that is there.
+        type: str
+        default: postgres
+      sslmode:
+        description: What is proved of the server.
+        type: str
+        choices: [verify-full, verify-ca, require]
+        default: verify-full
+      ca:
+        description: File with the CA of the server's certificate, or C(system).
+        type: str
+        default: system
+  version:
+    description: Major version of the instance of this host.
+    type: str
+  cluster:
+    description: Name of its cluster.
+    type: str
+  port:
+    description: Its TCP port.
+    type: int
+    default: 5432
+  data_directory:
+    description: Its data directory.
+    type: path
+  wal_directory:
+    description: Directory of its write-ahead log where that is elsewhere.
+    type: path
+attributes:
+  check_mode:
+    description: Returns the same list of changes and the same SQL without running it.
+    support: full
+  diff_mode:
+    description: Shows the statements, without passwords.
+    support: full
+author:
+  - The steadfast.postgresql team
+"""
+
+EXAMPLES = r"""
+- name: Reconcile the databases
+  steadfast.postgresql.databases:
+    applications: "{{ postgresql_applications }}"
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode.
+  returned: always
+  type: list
+  elements: dict
+pending:
+  description: What is not as declared.
+  returned: when O(operation=look)
+  type: list
+  elements: dict
+probes:
+  description: One entry an application, with whether its accounts are kept apart, and every surprise.
+  returned: when O(operation=prove)
+  type: list
+  elements: dict
+drift:
+  description: What exists and is not declared, each with what an operator may do about it.
+  returned: unless O(operation=prove)
+  type: list
+  elements: dict
+seconds:
+  description: How long reading, comparing and applying took.
+  returned: always
+  type: float
+"""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply, _database_proof
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import RefusalError
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    CommandError,
+    Instance,
+    owner_exists,
+    query,
+)
+
+CONNECTION: dict[str, Any] = {
+    "host": {"type": "str", "default": ""},
+    "port": {"type": "int", "default": 5432},
+    "user": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
+    "database": {"type": "str", "default": "postgres"},
+    "sslmode": {"type": "str", "default": "verify-full", "choices": ["verify-full", "verify-ca", "require"]},
+    "ca": {"type": "str", "default": "system"},
+}
+
+
+def server_of(given: dict[str, Any], check_mode: bool) -> Server | None:
+    """Return the server that the arguments name; in check mode it may not be there yet."""
+    if given["connection"].get("host"):
+        return Server.remote(given["connection"])
+    instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"])
+    if check_mode and not answers(instance):
+        return None
+    return Server.local(instance)
+
+
+def answers(instance: Instance) -> bool:
+    """Whether the instance is there."""
+    try:
+        return owner_exists() and bool(query(instance, "SELECT 1"))
+    except CommandError:
+        return False
+
+
+def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[str, Any]:
+    """Do the operation and return its result."""
+    started = time.monotonic()
+    every = [Application.of(entry) for entry in given["applications"]]
+    server = server_of(given, check_mode)
+    if given["operation"] == "prove":
+        return {"changes": [], "probes": _database_proof.prove(server, every, given["only"]) if server else []}
+    looks = given["operation"] == "look"
+    passwords = json.loads(given["passwords"])
+    plan = _database_apply.reconcile(server, every, given["only"], passwords, check_mode or looks)
+    return {
+        "changes": [] if looks else plan.changes,
+        **({"pending": plan.changes} if looks else {}),
+        "drift": [asdict(found) for found in plan.drift],
+        "seconds": round(time.monotonic() - started, 3),
+        **({"diff": {"before": "", "after": plan.sql, "after_header": "SQL"}} if with_diff else {}),
+    }
+
+
+def main() -> None:
+    """Read the arguments, reconcile, print the result."""
+    module = AnsibleModule(
+        argument_spec={
+            "operation": {"type": "str", "choices": ["reconcile", "look", "prove"], "default": "reconcile"},
+            "applications": {"type": "list", "elements": "dict", "required": True},
+            "only": {"type": "str", "default": ""},
+            "passwords": {"type": "str", "default": "{}", "no_log": True},
+            "connection": {"type": "dict", "default": {}, "options": CONNECTION},
+            "version": {"type": "str"},
+            "cluster": {"type": "str"},
+            "port": {"type": "int", "default": 5432},
+            "data_directory": {"type": "path"},
+            "wal_directory": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        result = operate(given, module.check_mode, module._diff)
+    except RefusalError as refusal:
+        module.fail_json(msg="Refused, and nothing was changed.\n" + "\n".join(f"- {text}" for text in refusal.texts))
+    except CommandError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(result.get("changes")), **result)
+
+
+if __name__ == "__main__":
+    main()
