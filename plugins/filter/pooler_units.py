@@ -9,8 +9,8 @@ name: pooler_units
 short_description: Say what becomes of the processes of a pooler
 version_added: 0.1.0
 description:
-  - What a reload takes over is reloaded. For the rest the other one of two processes is started, which takes the place of
-    the one that serves, so that no client is cut.
+  - What a reload takes over is reloaded. For the rest the other one of two processes is started, which takes the place
+    of the one that serves, so that no client is cut.
 positional: _input
 options:
   _input:

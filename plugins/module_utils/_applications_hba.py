@@ -32,7 +32,7 @@ def rules(cluster: Json, members: Sequence[Json]) -> list[dict[str, Any]]:
 
 
 def _of(application: Application, cluster: Json, hosts: Sequence[str], pooled: bool) -> Iterator[dict[str, Any]]:
-    """Yield the rules of an application; past its pool its accounts would take what the sum of all pools leaves to others."""
+    """Yield the rules of an application; past its pool its accounts would take what others count on."""
     accounts = [role.name for role in application.accounts]
     networks = application.networks or cluster["application_networks"]
     if accounts and networks and not pooled:

@@ -18,6 +18,7 @@ from pathlib import Path
 NAME = "pgbouncer"
 """The user and the database of the console; PgBouncer lets its own operating-system user in without a password."""
 PROTOCOL_3 = 196608
+TERMINATE = b"X\0\0\0\4"
 FATAL = "FATAL"
 """The severity of an error that ends the session."""
 Row = dict[str, str]
@@ -64,7 +65,9 @@ class Console:
         self.close()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session, as PgBouncer's log likes it."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(TERMINATE)
         self._socket.close()
 
     def ask(self, command: str) -> list[Row]:
@@ -90,7 +93,9 @@ class Console:
             if kind == b"T":
                 columns = list(_columns(body))
             elif kind == b"D":
-                rows.append({name: value for name, value in zip(columns, _values(body), strict=True) if value is not None})
+                rows.append(
+                    {name: value for name, value in zip(columns, _values(body), strict=True) if value is not None}
+                )
             elif kind == b"E":
                 severity, refusal = _refusal(body)
                 if severity == FATAL:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _pooler_files, _pooler_role, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _backup_role,
+    _pooler_files,
+    _pooler_role,
+    _scram,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
@@ -50,23 +55,30 @@ SELECT CASE WHEN pg_is_in_recovery() THEN '{}' ELSE json_build_object('lsn', pg_
 """
 
 
+@dataclass(frozen=True)
+class Services:
+    """Who besides people logs in to a cluster.
+
+    Attributes:
+        replication: whether standbys do.
+        backups: whether backups do.
+        poolers: whether poolers do.
+    """
+
+    replication: bool = False
+    backups: bool = False
+    poolers: bool = False
+
+
 def accounts(
-    instance: Instance,
-    administrators: Sequence[Mapping[str, Any]],
-    *,
-    replication: bool,
-    backups: bool,
-    poolers: bool,
-    check_mode: bool,
+    instance: Instance, administrators: Sequence[Mapping[str, Any]], services: Services, check_mode: bool
 ) -> Changes:
     """Create or repair the login roles of administrators, of replication, of backups and of poolers.
 
     Args:
         instance: the primary.
         administrators: mappings with name and password.
-        replication: whether the role that standbys log in as is wanted.
-        backups: whether the role that backups log in as is wanted.
-        poolers: whether the role that poolers log in as is wanted.
+        services: whose roles are wanted.
         check_mode: only say what would change.
     """
     answers = _answers(instance, check_mode)
@@ -74,12 +86,12 @@ def accounts(
     statements: list[str] = []
     changes: Changes = []
     wanted = [_administrator(roles.get(account["name"]), account) for account in administrators]
-    if replication:
+    if services.replication:
         wanted.append(_replicator(roles.get(REPLICATOR)))
-    if backups:
+    if services.backups:
         lacking = query_json(instance, _backup_role.LACKING) if answers else list(_backup_role.FUNCTIONS)
         wanted.append(_backup_role.statements(roles.get(DATABASE_ROLE), lacking))
-    if poolers:
+    if services.poolers:
         function = query_json(instance, _pooler_role.FOUND) if answers else None
         wanted.append(_pooler_role.statements(roles.get(_pooler_files.ROLE), function))
     for sql, made in wanted:

@@ -43,7 +43,7 @@ def lacks_project_key(cluster: Json, member: Json, seen: Json) -> bool:
 
 
 def uses_project(cluster: Json, member: Json) -> bool:
-    """Whether a member's packages come from the PostgreSQL project; without repositories or pools some hosts have none."""
+    """Whether a member's packages come from the PostgreSQL project; not every duty needs some."""
     duties = {*(RECORDERS if cluster.get("repositories") else {DATABASE}), *([POOLER] if cluster.get("pools") else [])}
     return bool(member["package_source"] == PROJECT and duties & set(member["duties"]))
 

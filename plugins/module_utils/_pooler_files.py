@@ -19,6 +19,7 @@ FOLDER = "/etc/pgbouncer"
 SETTINGS = f"{FOLDER}/pgbouncer.ini"
 PRIMARY, STANDBY = f"{FOLDER}/primary.ini", f"{FOLDER}/standby.ini"
 RULES = f"{FOLDER}/hba.conf"
+RELOADED = [SETTINGS, PRIMARY, STANDBY, RULES]
 RUN = "/run/pgbouncer"
 PROGRAM = "/usr/local/lib/steadfast/pooler"
 UNITS = "/etc/systemd/system"
@@ -39,7 +40,7 @@ LOGIN_READ_ONLY = f"{_pools.LOGIN}{_pools.READ_ONLY}"
 HEAD = "# Ansible managed\n# By the role pooler of steadfast.postgresql{what}.\n"
 # Clients of the console and requests to cancel a query count as clients too.
 CLIENTS_BESIDES = 50
-QUERY = f"SELECT name, verifier FROM {ROLE}.verifier_of($1)"
+QUERY = "SELECT name, verifier FROM pgbouncer.verifier_of($1)"
 
 UNIT = """
 # A start takes over from the process that serves: "systemctl start pgbouncer@2" beside pgbouncer@1 cuts no client.
@@ -56,7 +57,7 @@ User={user}
 RuntimeDirectory=pgbouncer/%i
 RuntimeDirectoryMode=0750
 ExecStartPre=/usr/bin/touch {run}/%i/loaded
-ExecStart=/usr/sbin/pgbouncer --quiet {folder}/%i.ini
+ExecStart=/usr/sbin/pgbouncer {folder}/%i.ini
 ExecStartPost=+{program} take_over %i
 ExecReload=+{program} reload %i
 # A stop lets transactions end and sends clients away. To wait for the clients is what take_over asks the former for.
@@ -132,7 +133,7 @@ def own_files() -> list[str]:
 def contents(site: Site) -> dict[str, str]:
     """Return the text of each file by its path."""
     found = {
-        SETTINGS: _ini(settings(site), site.port),
+        SETTINGS: _settings(site),
         PRIMARY: _databases(site, read_only=False),
         STANDBY: _databases(site, read_only=True),
         RULES: HEAD.format(what=": who may log in from where") + "\n" + _hba.render(rules(site)),
@@ -221,15 +222,16 @@ def _pool(pool: Pool, poolers: int) -> dict[str, str]:
     }
 
 
-def _ini(options: dict[str, str], port: int) -> str:
-    included = [f"%include {PRIMARY}", f"%include {STANDBY}"]
-    peers = [f"{number} = host={socket_directory(number)} port={port}" for number in PROCESSES]
-    lines = ["[pgbouncer]", *_lines(options), "", *included, "", "[peers]", *peers]
-    return HEAD.format(what=": what a reload takes over") + "\n" + "\n".join(lines) + "\n"
+def _settings(site: Site) -> str:
+    head = HEAD.format(what=": what a reload takes over")
+    return head + "\n[pgbouncer]\n" + _text([*_lines(settings(site))])
 
 
 def _process(site: Site, number: int) -> str:
-    """Return what only a start takes over; a query is cancelled at whichever of the processes the request arrives."""
+    """Return what only a start takes over; a query is cancelled at whichever of the processes the request arrives.
+
+    The section goes on after the settings: a second one of its name would begin with the defaults again.
+    """
     options = {
         "listen_addr": ",".join(dict.fromkeys(["127.0.0.1", site.address])),
         "listen_port": str(site.port),
@@ -238,8 +240,10 @@ def _process(site: Site, number: int) -> str:
         "unix_socket_mode": "0700",
         "peer_id": str(number),
     }
+    peers = [f"{process} = host={socket_directory(process)} port={site.port}" for process in PROCESSES]
     head = HEAD.format(what=f": what only a start of process {number} takes over")
-    return head + "\n" + "\n".join(["[pgbouncer]", *_lines(options), "", f"%include {SETTINGS}"]) + "\n"
+    pools = [f"%include {PRIMARY}", f"%include {STANDBY}"]
+    return head + "\n" + _text([f"%include {SETTINGS}", *_lines(options), "", *pools, "", "[peers]", *peers])
 
 
 def _databases(site: Site, read_only: bool) -> str:

@@ -64,9 +64,9 @@ def _pools(context: Context, databases: Mapping[str, Json]) -> Iterator[Finding]
     if readers and context.primary and where["standby"] == where["primary"]:
         text = f"Readers on {host} are led to the primary, because no standby streams: {listed(readers)}."
         yield Finding(WARNING, host, text, "Bring a standby back; site.yml leads them there again.")
-    for name in declared:
+    for name, read_only in declared.items():
         if name in databases:
-            yield from _load(host, name, databases[name], declared[name])
+            yield from _load(host, name, databases[name], read_only)
 
 
 def _astray(context: Context, hosts: Mapping[str, str], declared: Mapping[str, bool]) -> Iterator[Finding]:
@@ -99,7 +99,9 @@ def _load(host: str, name: str, database: Json, read_only: bool) -> Iterator[Fin
         f"work, {clients}, the longest for {database['longest_wait']:.1f} s."
     )
     where = "pool.read_only" if read_only else "pool"
-    advice = f"Look for slow transactions; if there are none, give it a larger size in {where}, a total over all poolers."
+    advice = (
+        f"Look for slow transactions; if there are none, give it a larger size in {where}, a total over all poolers."
+    )
     yield Finding(WARNING, host, text, advice)
 
 
@@ -108,5 +110,7 @@ def _draining(host: str, seen: Json) -> Iterator[Finding]:
         databases = seen["processes"][str(number)]["databases"]
         clients = sum(database["clients"] for database in databases.values())
         text = f"A former process of the pooler on {host} still serves {clients} clients."
-        advice = f"It goes with the last of them; systemctl stop {_pooler_files.unit(number)} on {host} sends them away."
+        advice = (
+            f"It goes with the last of them; systemctl stop {_pooler_files.unit(number)} on {host} sends them away."
+        )
         yield Finding(INFO, host, text, advice)

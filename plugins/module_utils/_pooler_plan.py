@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def to_observe(cluster: Json, duties: Sequence[str]) -> dict[str, Any] | None:
     return {"port": (cluster.get("pools") or {}).get("port", 0)} if POOLER in duties else None
 
 
-def wanted(cluster: Json, duties: Sequence[str]) -> bool:
+def wanted(cluster: Json, duties: Collection[str]) -> bool:
     """Whether a host with these duties pools."""
     return bool(cluster.get("pools")) and POOLER in duties
 
@@ -126,13 +126,16 @@ def of_host(context: Context) -> dict[str, Any]:
             *({"path": path, "content": text} for path, text in files.items()),
         ],
         "before_packages": [_pooler_files.MASK],
+        "reload_files": _pooler_files.RELOADED,
         "restart_files": [_pooler_files.TEMPLATE, *(_pooler_files.process_file(number) for number in PROCESSES)],
         "live": live,
         "port": context.pools["port"],
         "draining": draining(seen),
         "stale": seen["stale"],
         "units": seen["units"],
-        "service_needed": bool(live is None or seen["stale"]["reload"] or seen["stale"]["restart"] or _amiss(seen, live)),
+        "service_needed": bool(
+            live is None or seen["stale"]["reload"] or seen["stale"]["restart"] or _amiss(seen, live)
+        ),
     }
 
 
@@ -145,7 +148,7 @@ def units(plan: Json, changed: Sequence[str], new_certificate: bool) -> dict[str
         new_certificate: whether this run has written the host's certificate.
     """
     restart = {*plan["stale"]["restart"], *(set(changed) & set(plan["restart_files"]))}
-    reload = bool({*plan["stale"]["reload"], *changed} - restart) or new_certificate
+    reload = bool(plan["stale"]["reload"] or set(changed) & set(plan["reload_files"]) or new_certificate)
     live: int | None = plan["live"]
     serves = live or _enabled(plan["units"]) or PROCESSES[0]
     if live and restart and not plan["draining"]:
@@ -187,7 +190,9 @@ def left(context: Context) -> Iterator[str]:
     lost = [
         member["name"]
         for member in context.poolers
-        if context.pools and context.observed.get(member["name"]) and not targets(on(context, member["name"]))["primary"]
+        if context.pools
+        and context.observed.get(member["name"])
+        and not targets(on(context, member["name"]))["primary"]
     ]
     if lost:
         yield (
@@ -289,7 +294,11 @@ def serving(seen: Json) -> int | None:
 
 def draining(seen: Json) -> list[int]:
     """Return the processes that only wait for their last client."""
-    return [number for number in PROCESSES if number != serving(seen) and seen["processes"].get(str(number), {}).get("active")]
+    return [
+        number
+        for number in PROCESSES
+        if number != serving(seen) and seen["processes"].get(str(number), {}).get("active")
+    ]
 
 
 def _enabled(seen: Mapping[str, Json]) -> int | None:
@@ -309,5 +318,3 @@ def _served(number: int, reload: bool, enabled: bool | None) -> dict[str, Any]:
 
 def on(context: Context, host: str) -> Context:
     return Context(**{**vars(context), "host": host})
-
-

@@ -64,7 +64,12 @@ def statements(
         sql.append(f"ALTER ROLE {ROLE} LOGIN NOSUPERUSER NOREPLICATION")
         changes.append(change("role", ROLE, "other rights", "pooler"))
     as_it_was = "absent" if function is None else "another one"
-    if function is None or not function["as_wanted"] or [ROLE] != function["callers"] or ROLE not in function["schema_users"]:
+    if (
+        function is None
+        or not function["as_wanted"]
+        or function["callers"] != [ROLE]
+        or ROLE not in function["schema_users"]
+    ):
         others = [caller for caller in (function or {"callers": []})["callers"] if caller not in {ROLE, "PUBLIC"}]
         sql += [MAKE, *(f"REVOKE ALL ON FUNCTION {FUNCTION}(text) FROM {caller}" for caller in others)]
         changes.append(change("function", FUNCTION, as_it_was, "for poolers"))

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pools that applications declare: their figures are totals over all poolers, and each pooler gets its share. Pure."""
+"""The pools that applications declare: figures are totals over all poolers, each of which gets its share. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What everybody together may open on one server, which any database host may be one day, against what it takes. Pure."""
+"""What everybody together may open on one server, which may be any database host, and what it takes. Pure."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class Unit:
 
     Attributes:
         name: with its suffix.
-        state: started, stopped, reloaded or restarted, of which the last two start a unit that does not run; any leaves it
-            as it is.
+        state: started, stopped, reloaded or restarted, of which the last two start a unit that does not run; any leaves
+            it as it is.
         enabled: whether it starts with the host; None leaves that alone.
     """
 

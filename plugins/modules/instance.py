@@ -332,10 +332,8 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
         "changes": _instance_objects.accounts(
             instance,
             given["administrators"],
-            replication=given["replication"],
-            backups=given["backups"],
-            poolers=given["poolers"],
-            check_mode=check_mode,
+            _instance_objects.Services(given["replication"], given["backups"], given["poolers"]),
+            check_mode,
         )
     },
     "slots": lambda instance, given, check_mode: {

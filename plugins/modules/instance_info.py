@@ -134,7 +134,7 @@ instance:
       type: dict
     pooler:
       description: >-
-        Units and processes of PgBouncer, which of them serves, databases with their load, files that it has not read yet.
+        Units and processes of PgBouncer, which of them serves, databases with their load, files that it has not read.
       type: dict
     archive_findings:
       description: What is wrong with archive and backups, each with a C(name) and a C(text).

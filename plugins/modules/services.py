@@ -21,8 +21,8 @@ options:
         required: true
       state:
         description:
-          - What it shall do; C(reloaded) and C(restarted) always act, and start a unit that does not run. V(any) leaves it
-            as it is.
+          - What it shall do; C(reloaded) and C(restarted) always act, and start a unit that does not run. V(any) leaves
+            it as it is.
         type: str
         choices: [started, stopped, reloaded, restarted, any]
         default: started

@@ -23,7 +23,9 @@ def message(kind: bytes, body: bytes) -> bytes:
 
 
 def row(*values: str | None) -> bytes:
-    cells = [b"\xff\xff\xff\xff" if value is None else struct.pack("!I", len(value)) + value.encode() for value in values]
+    cells = [
+        b"\xff\xff\xff\xff" if value is None else struct.pack("!I", len(value)) + value.encode() for value in values
+    ]
     return message(b"D", struct.pack("!H", len(values)) + b"".join(cells))
 
 
@@ -78,32 +80,32 @@ def test_a_refused_command_ends_no_session(tmp_path: Path) -> None:
     refused = error("ERROR", "no such database: shop") + READY
     paused = message(b"C", b"PAUSE\0") + READY
     with answering(tmp_path / "s", LOGGED_IN, refused, paused), Console(tmp_path / "s") as console:
-        with pytest.raises(ConsoleError, match="^no such database: shop$"):
+        with pytest.raises(ConsoleError, match=r"^no such database: shop$"):
             console.ask("PAUSE shop")
         assert console.ask("PAUSE books") == []
 
 
 def test_who_is_not_let_in(tmp_path: Path) -> None:
-    with answering(tmp_path / "s", error("FATAL", "not allowed")), pytest.raises(ConsoleError, match="^not allowed$"):
+    with answering(tmp_path / "s", error("FATAL", "not allowed")), pytest.raises(ConsoleError, match=r"^not allowed$"):
         Console(tmp_path / "s")
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
-    with pytest.raises(ConsoleError, match="^No such file or directory$"):
+    with pytest.raises(ConsoleError, match=r"^No such file or directory$"):
         Console(tmp_path / "s")
 
 
 def test_the_session_ends_early(tmp_path: Path) -> None:
-    with answering(tmp_path / "s", LOGGED_IN, b""), Console(tmp_path / "s") as console:
-        with pytest.raises(ConsoleError, match="^it ended the session$"):
-            console.ask("SHOW POOLS")
+    ended = pytest.raises(ConsoleError, match=r"^it ended the session$")
+    with answering(tmp_path / "s", LOGGED_IN, b""), Console(tmp_path / "s") as console, ended:
+        console.ask("SHOW POOLS")
 
 
 def test_silence_has_an_end(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
     listener.listen()
-    with listener, pytest.raises(ConsoleError, match="^it does not answer in time$"):
+    with listener, pytest.raises(ConsoleError, match=r"^it does not answer in time$"):
         Console(tmp_path / "s", limit=0.05)
 
 

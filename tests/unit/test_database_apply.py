@@ -115,9 +115,7 @@ def test_another_password_becomes_a_verifier() -> None:
     ((statements, secret),) = server.given
     assert secret
     assert len(statements) == 2
-    assert all(
-        text.startswith("ALTER ROLE") and _scram.matches(PASSWORD, text.split("'")[1]) for text in statements
-    )
+    assert all(text.startswith("ALTER ROLE") and _scram.matches(PASSWORD, text.split("'")[1]) for text in statements)
     assert result.changes == [
         change("role", "crm_migrator", "another password", "password set"),
         change("role", "crm_app", "another password", "password set"),
@@ -174,7 +172,7 @@ def test_the_proof_of_what_is_in_order() -> None:
     every = [declared(CRM)]
     server = Listener([cluster(), CONTENTS])
     _database_proof.prove(server, every, "")
-    allowed = ("SET ROLE", "SELECT FROM \"public\"", "EXPLAIN")
+    allowed = ("SET ROLE", 'SELECT FROM "public"', "EXPLAIN")
     states = [
         [
             "42501" if not text.startswith(allowed) or (role == "crm_app" and text.startswith("SET ROLE")) else "00000"
@@ -188,7 +186,10 @@ def test_the_proof_of_what_is_in_order() -> None:
 
 def test_findings() -> None:
     pending = [change("role", f"r{number}", "absent", "account") for number in range(11)]
-    result = {"pending": pending, "drift": [{"text": "The database x belongs to no application.", "advice": "Drop it."}]}
+    result = {
+        "pending": pending,
+        "drift": [{"text": "The database x belongs to no application.", "advice": "Drop it."}],
+    }
     first, second = _database_findings.findings("db1", result)
     assert first.text.startswith("The databases are not as declared: role r0: absent -> account; role r1: absent")
     assert first.text.endswith("role r9: absent -> account; and 1 more.")

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _instance_objects, _scram
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _backup_role,
+    _instance_objects,
+    _pooler_role,
+    _scram,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
 
@@ -168,7 +173,12 @@ def test_accounts(
 ) -> None:
     server.answers[_instance_objects.ROLES] = roles
     assert (
-        _instance_objects.accounts(INSTANCE, accounts, replication=replication, backups=False, poolers=False, check_mode=check_mode)
+        _instance_objects.accounts(
+            INSTANCE,
+            accounts,
+            _instance_objects.Services(replication=replication, backups=False),
+            check_mode=check_mode,
+        )
         == changes
     )
     script = [f"BEGIN; {'; '.join(statements)}; COMMIT;"]
@@ -179,7 +189,10 @@ def test_accounts(
 def test_all_accounts_are_one_transaction(server: Server) -> None:
     server.answers[_instance_objects.ROLES] = {}
     _instance_objects.accounts(
-        INSTANCE, [account(), account(name="Bob O'B")], replication=True, backups=False, poolers=False, check_mode=False
+        INSTANCE,
+        [account(), account(name="Bob O'B")],
+        _instance_objects.Services(replication=True, backups=False),
+        check_mode=False,
     )
     assert len(server.ran) == 1
     assert 'CREATE ROLE "Bob O\'B" LOGIN' in server.ran[0]
@@ -193,13 +206,17 @@ def test_a_superuser_is_refused(server: Server) -> None:
         'name another role in postgresql_administrators or ALTER ROLE "ada" NOSUPERUSER'
     )
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
-        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=False)
+        _instance_objects.accounts(
+            INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=False
+        )
     assert server.ran == []
 
 
 def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
-    assert _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=True) == [
+    assert _instance_objects.accounts(
+        INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=True
+    ) == [
         CREATED,
         change("role", "replicator", "absent", "replication"),
     ]
@@ -253,7 +270,9 @@ def test_the_role_of_backups(
     server: Server, found: dict[str, Any] | None, lacking: list[str], statements: list[str]
 ) -> None:
     server.answers |= {_instance_objects.ROLES: {"pgbackrest": found} if found else {}, _backup_role.LACKING: lacking}
-    changes = _instance_objects.accounts(INSTANCE, [], replication=False, backups=True, poolers=False, check_mode=False)
+    changes = _instance_objects.accounts(
+        INSTANCE, [], _instance_objects.Services(replication=False, backups=True), check_mode=False
+    )
     expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
     assert changes == ([expected] if statements else [])
     sql = f"BEGIN; {'; '.join(statements)}; COMMIT;"
@@ -263,7 +282,9 @@ def test_the_role_of_backups(
 def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
-        _instance_objects.accounts(INSTANCE, [account()], replication=True, backups=False, poolers=False, check_mode=False)
+        _instance_objects.accounts(
+            INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=False
+        )
 
 
 CREATE = "SELECT pg_create_physical_replication_slot('{}', true)"
@@ -411,3 +432,16 @@ def test_check_mode_predicts_that_they_come(server: Server) -> None:
     assert made == became('ANY 1 ("db2")', 'ANY 1 ("db2", "db4")')
     assert in_force["to"] == ["db2", "db4"]
     assert server.programs == []
+
+
+@pytest.mark.parametrize(
+    "function", [None, {"as_wanted": True, "callers": ["pgbouncer"], "schema_users": ["pgbouncer"]}]
+)
+def test_the_role_of_poolers(server: Server, function: Any) -> None:
+    role = {"superuser": False, "login": True, "replication": False, "groups": []}
+    roles = {"pgbouncer": role} if function else {}
+    server.answers |= {_instance_objects.ROLES: roles, _pooler_role.FOUND: function}
+    changes = _instance_objects.accounts(INSTANCE, [], _instance_objects.Services(poolers=True), check_mode=False)
+    assert [made["name"] for made in changes] == ([] if function else ["pgbouncer", "pgbouncer.verifier_of"])
+    made = [sql for sql in server.ran if sql.startswith("BEGIN; CREATE ROLE pgbouncer LOGIN; CREATE SCHEMA")]
+    assert len(made) == (0 if function else 1)

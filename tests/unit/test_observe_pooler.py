@@ -29,20 +29,21 @@ def units(*active: int, enabled: int = 1) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+ANSWERS: dict[str, Any] = {
+    "SHOW DATABASES": [
+        {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16", "current_client_connections": "9"},
+        {"name": "pgbouncer", "paused": "0", "max_connections": "0", "current_client_connections": "1"},
+    ],
+    "SHOW POOLS": [
+        {"database": "shop", "user": "a", "sv_active": "3", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
+        {"database": "shop", "user": "b", "sv_active": "4", "cl_waiting": "2", "maxwait": "1", "maxwait_us": "500000"},
+        {"database": "pgbouncer", "user": "c", "sv_active": "0", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
+    ],
+}
+
+
 class FakeConsole:
     """A console of two pools, of which one is busy."""
-
-    answers: dict[str, Any] = {
-        "SHOW DATABASES": [
-            {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16", "current_client_connections": "9"},
-            {"name": "pgbouncer", "paused": "0", "max_connections": "0", "current_client_connections": "1"},
-        ],
-        "SHOW POOLS": [
-            {"database": "shop", "user": "a", "sv_active": "3", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
-            {"database": "shop", "user": "b", "sv_active": "4", "cl_waiting": "2", "maxwait": "1", "maxwait_us": "500000"},
-            {"database": "pgbouncer", "user": "c", "sv_active": "0", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
-        ],
-    }
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,7 +55,7 @@ class FakeConsole:
         pass
 
     def ask(self, command: str) -> Any:
-        return self.answers[command]
+        return ANSWERS[command]
 
 
 @pytest.fixture
@@ -76,7 +77,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_observe_pooler, "run", lambda command: units(1))
     monkeypatch.setattr(_observe_pooler, "_exists", lambda user: True)
     (tmp_path / "run" / "current").symlink_to("1")
-    for name in ("etc/pgbouncer.ini", "etc/hba.conf", "etc/1.ini", "etc/2.ini", "certificates/server.crt", "run/1/loaded"):
+    for name in (
+        "etc/pgbouncer.ini",
+        "etc/hba.conf",
+        "etc/1.ini",
+        "etc/2.ini",
+        "certificates/server.crt",
+        "run/1/loaded",
+    ):
         (tmp_path / name).touch()
     (tmp_path / "systemd" / "pgbouncer@.service").touch()
     (tmp_path / "etc" / "primary.ini").write_text("[databases]\nshop = host=10.0.0.1 port=5432\n")

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 import whole
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_findings, _pooler_plan, _pooler_summary
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _pooler_findings,
+    _pooler_plan,
+    _pooler_summary,
+)
 from pooled import READERS, SHOP, at_work, context, database, draining, process
 from situations import healthy, primary
 
@@ -153,8 +157,9 @@ def test_the_pools_on_the_screen() -> None:
     assert _pooler_summary.lines(context("db1", None, READERS), "/ca/ca.crt") == [
         "shop     transaction  10 of 30 connections an account  10 of 30 together  333 of 1000 clients",
         "shop_ro  transaction  4 of 12 connections an account   4 of 12 together   100 of 300 clients",
-        "59 of 200 connections may be open on the primary [shop (3 poolers x 10): 30, shop_ro (3 poolers x 4): 12, "
-        "administrators (1 x 2): 2, log-ins of poolers (3 x 4): 12, superuser_reserved_connections: 3]",
+        "61 of 200 connections may be open on the primary [shop (3 poolers x 10): 30, shop_ro (3 poolers x 4): 12, "
+        "migrators (1 x 2): 2, administrators (1 x 2): 2, log-ins of poolers (3 x 4): 12, "
+        "superuser_reserved_connections: 3]",
         'psql "host=db1,db2 hostaddr=10.0.0.1,10.0.0.2 port=6432 dbname=shop user=shop_app connect_timeout=3 '
         'sslmode=verify-full sslrootcert=/ca/ca.crt"',
     ]

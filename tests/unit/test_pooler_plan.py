@@ -157,6 +157,7 @@ PACKAGED = at_work()["units"] | {"pgbouncer.service": {"active": True, "enabled"
         pytest.param(at_work(), [], False, [unit(1, "started")], False, id="at rest"),
         pytest.param(at_work(), [f"{FOLDER}/primary.ini"], False, [unit(1, "reloaded")], False, id="pools changed"),
         pytest.param(at_work(), [], True, [unit(1, "reloaded")], False, id="certificate"),
+        pytest.param(at_work(), ["/usr/local/lib/steadfast/pooler"], False, [unit(1, "started")], False, id="program"),
         pytest.param(at_work(stale=UNREAD), [], False, [unit(1, "reloaded")], False, id="killed before the reload"),
         pytest.param(at_work(), [TEMPLATE], False, [unit(2, "started"), LEAVES], True, id="unit changed"),
         pytest.param(at_work(), [f"{FOLDER}/1.ini"], False, [unit(2, "started"), LEAVES], False, id="port changed"),
@@ -256,7 +257,10 @@ def test_hosts_of_their_own() -> None:
 
 def test_without_pools_nobody_is_let_in() -> None:
     found = context("db1", none=True)
-    assert (_pooler_plan.hba_rules(found.cluster, found.members), _pooler_plan.ident_maps(found.cluster, found.members)) == ([], [])
+    assert (
+        _pooler_plan.hba_rules(found.cluster, found.members),
+        _pooler_plan.ident_maps(found.cluster, found.members),
+    ) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -295,4 +299,3 @@ def test_an_old_pgbouncer_is_refused() -> None:
 )
 def test_what_is_looked_at(duties: list[str], pools: dict[str, Any], expected: Any) -> None:
     assert _pooler_plan.to_observe({"pools": pools}, duties) == expected
-

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_pause_and_resume(script: ModuleType, world: World, monkeypatch: pytest.
     both(script, monkeypatch, tmp_path)
     assert do(script, monkeypatch, "pause") == 0
     assert world.paused == {(1, "a"), (1, "b"), (2, "a"), (2, "b")}
-    timer = f"systemd-run --quiet --collect --unit=steadfast-pooler-resume --on-active=30 "
+    timer = "systemd-run --quiet --collect --unit=steadfast-pooler-resume --on-active=30 "
     assert world.ran[0] == STOP
     assert world.ran[1].startswith(timer)
     assert world.ran[1].endswith("pooler.py resume")
@@ -152,7 +153,19 @@ def test_take_over(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path
     assert told == [(4711, signal.SIGTERM)]
 
 
+@pytest.mark.parametrize("process", ["0", "4711"])
+def test_a_former_process_that_has_gone(script: ModuleType, monkeypatch: pytest.MonkeyPatch, process: str) -> None:
+    def kill(pid: int, number: int) -> None:
+        assert pid == 4711  # zero would be the program's own group
+        raise ProcessLookupError
+
+    monkeypatch.setattr(script.os, "kill", kill)
+    monkeypatch.setattr(script.subprocess, "run", lambda command, **_: type("Done", (), {"stdout": f"{process}\n"}))
+    assert do(script, monkeypatch, "take_over", "2") == 0
+
+
 def test_the_first_start(script: ModuleType, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "2")
     assert do(script, monkeypatch, "take_over", "1") == 0
     assert (tmp_path / "current").readlink().name == "1"
     assert world.ran == []

@@ -46,7 +46,7 @@ def test_what_is_not_written_has_its_default() -> None:
     found = _pools.applications([{"name": "shop", "accounts": [{"name": "app"}], "pool": pool()}])
     assert found[0].pools == (Pool("shop", "shop", "transaction", Limits(20, 0, 20, 1000)),)
     assert found[0].accounts == (Account("app", None, False, "accounts[0]"),)
-    assert found[0].migrator is None
+    assert found[0].migrator == "shop_migrator"
 
 
 def test_the_second_pool_leads_to_a_standby() -> None:
@@ -113,7 +113,7 @@ def test_the_parts_of_the_sum() -> None:
         ("synergyflow (3 poolers x 16)", 48),
         ("cloudflow (3 poolers x 6)", 18),
         ("reporter", 10),
-        ("migrators (2 x 2)", 4),
+        ("migrators (3 x 2)", 6),
         ("administrators (2 x 2)", 4),
         ("log-ins of poolers (3 x 2)", 6),
         ("backups", 4),
@@ -137,40 +137,87 @@ def test_nothing_is_wrong() -> None:
 
 LEAVES_NONE = "over 3 poolers leaves none for each; write at least 3"
 WRONG = [
-    pytest.param([entry(pool=pool(size=2))], [f"{A}[0].pool.size: 2 {LEAVES_NONE}",
-        f"{A}[0].pool.max_database_connections: 2 {LEAVES_NONE}"], id="too few"),
-    pytest.param([entry(pool=pool(reserve=1))], [f"{A}[0].pool.reserve: 1 {LEAVES_NONE}, or 0"], id="too few in reserve"),
-    pytest.param([entry(pool=pool(max_client_connections=0))],
-        [f"{A}[0].pool.max_client_connections: 0 {LEAVES_NONE}"], id="no clients"),
-    pytest.param([entry(pool=pool(read_only={"size": 1, "max_database_connections": 30}))],
-        [f"{A}[0].pool.read_only.size: 1 {LEAVES_NONE}"], id="too few readers"),
-    pytest.param([entry(pool=pool(size=20, max_database_connections=10))],
+    pytest.param(
+        [entry(pool=pool(size=2))],
+        [f"{A}[0].pool.size: 2 {LEAVES_NONE}", f"{A}[0].pool.max_database_connections: 2 {LEAVES_NONE}"],
+        id="too few",
+    ),
+    pytest.param(
+        [entry(pool=pool(reserve=1))], [f"{A}[0].pool.reserve: 1 {LEAVES_NONE}, or 0"], id="too few in reserve"
+    ),
+    pytest.param(
+        [entry(pool=pool(max_client_connections=0))],
+        [f"{A}[0].pool.max_client_connections: 0 {LEAVES_NONE}"],
+        id="no clients",
+    ),
+    pytest.param(
+        [entry(pool=pool(read_only={"size": 1, "max_database_connections": 30}))],
+        [f"{A}[0].pool.read_only.size: 1 {LEAVES_NONE}"],
+        id="too few readers",
+    ),
+    pytest.param(
+        [entry(pool=pool(size=20, max_database_connections=10))],
         [f"{A}[0].pool.max_database_connections: 10 is less than size, 20, which would never be reached; lower size"],
-        id="size that is never reached"),
-    pytest.param([entry("shop", account("listener", session=True), pool=pool())],
-        [f"{A}[0].accounts[0].session: the account depends on the state of its session, and the pool of shop is in "
-         "transaction mode: after each transaction its server connection serves another client, with its settings, "
-         "advisory locks, LISTEN and temporary tables; write pool.mode: session, or session: false once it needs none "
-         "of these"], id="session state in transaction mode"),
-    pytest.param([entry("shop", account("app", connection_limit=40), pool=pool(size=50))],
-        [f"{A}[0].accounts[0].connection_limit: the pools may open 48 connections for app [shop (3 poolers x 16)], and "
-         "the server takes 40; write connection_limit: 48, or a lower pool.size"], id="limit of the role"),
-    pytest.param([entry("shop", account("app", connection_limit=50), pool=pool(size=48, read_only={"size": 12}))],
-        [f"{A}[0].accounts[0].connection_limit: the pools may open 60 connections for app [shop (3 poolers x 16), "
-         "shop_ro (3 poolers x 4)], and the server takes 50; write connection_limit: 60, or a lower pool.size"],
-        id="limit of the role with readers"),
-    pytest.param([entry("shop", account("app", rotation="alternating", connection_limit=3), pool=pool())],
-        [f"{A}[0].accounts[0].connection_limit: the pools may open 18 connections for app_b [shop (3 poolers x 6)], and "
-         "the server takes 3; write connection_limit: 18, or a lower pool.size"], id="limit of an account that alternates"),
-    pytest.param([entry("pgbouncer", pool=pool())],
-        [f"{A}[0].pool: clients would connect to the database pgbouncer, which is that of PgBouncer; give pgbouncer "
-         "another database"], id="the console's database"),
-    pytest.param([entry("shop", pool=pool(read_only={})), entry("shop_ro", pool=pool())],
-        [f"{A}[1].pool: clients would connect to the database shop_ro, which is that of shop; give shop_ro another "
-         "database"], id="two pools of one name"),
-    pytest.param([entry(pool=pool()), entry("reports", account("reporter", connection_limit=-1))],
-        [f"{A}[1].accounts[0].connection_limit: the account has no pool, and without a limit it may take the "
-         "connections that the pools of others count on; write how many it needs"], id="no limit beside pools"),
+        id="size that is never reached",
+    ),
+    pytest.param(
+        [entry("shop", account("listener", session=True), pool=pool())],
+        [
+            f"{A}[0].accounts[0].session: the account depends on the state of its session, and the pool of shop is in "
+            "transaction mode: after each transaction its server connection serves another client, with its settings, "
+            "advisory locks, LISTEN and temporary tables; write pool.mode: session, or session: false once it needs "
+            "none of these"
+        ],
+        id="session state in transaction mode",
+    ),
+    pytest.param(
+        [entry("shop", account("app", connection_limit=40), pool=pool(size=50))],
+        [
+            f"{A}[0].accounts[0].connection_limit: the pools may open 48 connections for app [shop (3 poolers x 16)], "
+            "and the server takes 40; write connection_limit: 48, or a lower pool.size"
+        ],
+        id="limit of the role",
+    ),
+    pytest.param(
+        [entry("shop", account("app", connection_limit=50), pool=pool(size=48, read_only={"size": 12}))],
+        [
+            f"{A}[0].accounts[0].connection_limit: the pools may open 60 connections for app [shop (3 poolers x 16), "
+            "shop_ro (3 poolers x 4)], and the server takes 50; write connection_limit: 60, or a lower pool.size"
+        ],
+        id="limit of the role with readers",
+    ),
+    pytest.param(
+        [entry("shop", account("app", rotation="alternating", connection_limit=3), pool=pool())],
+        [
+            f"{A}[0].accounts[0].connection_limit: the pools may open 18 connections for app_b [shop (3 poolers x 6)], "
+            "and the server takes 3; write connection_limit: 18, or a lower pool.size"
+        ],
+        id="limit of an account that alternates",
+    ),
+    pytest.param(
+        [entry("pgbouncer", pool=pool())],
+        [
+            f"{A}[0].pool: clients would connect to the database pgbouncer, which is that of PgBouncer; give pgbouncer "
+            "another database"
+        ],
+        id="the console's database",
+    ),
+    pytest.param(
+        [entry("shop", pool=pool(read_only={})), entry("shop_ro", pool=pool())],
+        [
+            f"{A}[1].pool: clients would connect to the database shop_ro, which is that of shop; give shop_ro another "
+            "database"
+        ],
+        id="two pools of one name",
+    ),
+    pytest.param(
+        [entry(pool=pool()), entry("reports", account("reporter", connection_limit=-1))],
+        [
+            f"{A}[1].accounts[0].connection_limit: the account has no pool, and without a limit it may take the "
+            "connections that the pools of others count on; write how many it needs"
+        ],
+        id="no limit beside pools",
+    ),
 ]
 
 
@@ -194,9 +241,10 @@ def test_what_is_in_order(given: dict[str, Any]) -> None:
 
 def test_too_much_is_spelled_out() -> None:
     assert mistakes(SYNERGYFLOW, REPORTS, max_connections=60, administrators=1, backups=True) == [
-        f"{A}: together 74 connections may be open on the primary, and max_connections is 60 [synergyflow (3 poolers x 16): "
-        "48, reporter: 10, migrators (2 x 2): 4, administrators (1 x 2): 2, log-ins of poolers (3 x 2): 6, backups: 4]; "
-        "lower them, or write max_connections: 74 in postgresql_server_parameters"
+        f"{A}: together 74 connections may be open on the primary, and max_connections is 60 "
+        "[synergyflow (3 poolers x 16): 48, reporter: 10, migrators (2 x 2): 4, "
+        "administrators (1 x 2): 2, log-ins of poolers (3 x 2): 6, "
+        "backups: 4]; lower them, or write max_connections: 74 in postgresql_server_parameters"
     ]
 
 
@@ -208,11 +256,20 @@ def test_a_mistake_in_max_connections_is_said_elsewhere() -> None:
     assert mistakes(SYNERGYFLOW, max_connections=None) == []
 
 
+SECRET = "correct horse battery"
+DECLARED = SYNERGYFLOW | {
+    "migrator": {"password": SECRET},
+    "accounts": [given | {"password": SECRET, "member_of": ["synergyflow_rw"]} for given in SYNERGYFLOW["accounts"]],
+}
+
+
 def connections(**given: Any) -> dict[str, Any]:
     return {"postgresql_server_parameters": given}
 
 
-BUDGET = "together 66 connections may be open on the primary, and max_connections is {} [synergyflow (3 poolers x 16): 48, "
+BUDGET = (
+    "together 59 connections may be open on the primary, and max_connections is {} [synergyflow (3 poolers x 16): 48, "
+)
 
 
 @pytest.mark.parametrize(
@@ -233,16 +290,15 @@ BUDGET = "together 66 connections may be open on the primary, and max_connection
     ],
 )
 def test_the_sum_is_compared_with_the_server_that_takes_the_fewest(hosts: Any, limit: int, rest: str) -> None:
-    found = _preflight.mistakes("main", platform(everywhere={A: [SYNERGYFLOW]}, **hosts))
-    text = BUDGET.format(limit).replace("66", "59") + rest
+    found = _preflight.mistakes("main", platform(everywhere={A: [DECLARED]}, **hosts))
     assert found == [
-        f"cluster main: {A}: {text}]; lower them, or write max_connections: 59 in postgresql_server_parameters"
+        f"cluster main: {A}: {BUDGET.format(limit)}{rest}]; lower them, or write max_connections: 59 in postgresql_server_parameters"
     ]
 
 
 def test_reserved_connections_count() -> None:
     hosts = {host: connections(superuser_reserved_connections=150) for host in ("db1", "db2", "db3")}
-    found = _preflight.mistakes("main", platform(everywhere={A: [SYNERGYFLOW]}, **hosts))
+    found = _preflight.mistakes("main", platform(everywhere={A: [DECLARED]}, **hosts))
     assert "superuser_reserved_connections: 150]" in found[0]
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from lab import Lab
 
 POOLER = "/usr/local/lib/steadfast/pooler"
-WRITES = "BEGIN;\nINSERT INTO visits (note) VALUES (:client_id::text);\nSELECT count(note) FROM visits WHERE id < 10;\nEND;\n"
+WRITES = """BEGIN;
+INSERT INTO visits (note) VALUES (:client_id::text);
+SELECT count(note) FROM visits WHERE id < 10;
+END;
+"""
 BENCH = "pgbench --no-vacuum --client=250 --jobs=2 --protocol=prepared --file=/tmp/shop/writes.sql"
 
 
@@ -59,7 +63,9 @@ def test_readers_are_led_to_a_standby(pooled: Lab, host: str, reads: str) -> Non
     [
         pytest.param({"PGPASSWORD": "another"}, "authentication failed", id="another password"),
         pytest.param({"PGSSLMODE": "disable"}, "SSL required", id="without TLS"),
-        pytest.param({"PGSSLROOTCERT": "/etc/ssl/certs/ca-certificates.crt"}, "certificate verify failed", id="another CA"),
+        pytest.param(
+            {"PGSSLROOTCERT": "/etc/ssl/certs/ca-certificates.crt"}, "certificate verify failed", id="another CA"
+        ),
         pytest.param({"PGHOST": "pool1"}, "does not match host name", id="another name"),
         pytest.param({"PGUSER": "dba"}, "", id="an administrator"),
         pytest.param({"PGUSER": "postgres"}, "", id="a superuser"),
@@ -89,7 +95,7 @@ def test_what_poolers_may_ask(pooled: Lab) -> None:
 
 
 def test_no_secret_lies_on_a_host(pooled: Lab) -> None:
-    found = pooled.shell("db1", f"grep -rl -e SCRAM-SHA-256 -e \"{PASSWORD}\" /etc/pgbouncer /run/pgbouncer", check=False)
+    found = pooled.shell("db1", f'grep -rl -e SCRAM-SHA-256 -e "{PASSWORD}" /etc/pgbouncer /run/pgbouncer', check=False)
     assert found == ""
     assert pooled.shell("db1", "stat -c %a /run/pgbouncer/1/.s.PGSQL.6432") == "700"
 
@@ -124,7 +130,9 @@ def test_a_minute_of_250_clients_on_16_connections(shop: Shop) -> None:
 def test_a_run_that_was_killed_before_the_reload(pooled: Lab) -> None:
     line = "sed -i s/server_login_retry.*/server_login_retry=7/ /etc/pgbouncer/pgbouncer.ini"
     pooled.shell("db2", line)
-    assert "error: The pooler on db2 has not read what changed: /etc/pgbouncer/pgbouncer.ini." in checked(pooled, expect=2)
+    assert "error: The pooler on db2 has not read what changed: /etc/pgbouncer/pgbouncer.ini." in checked(
+        pooled, expect=2
+    )
     pooled.playbook("site.yml", *DECLARED)
     shown = pooled.shell("db2", f"{POOLER} console show config")
     assert re.search(r"^server_login_retry +1 ", shown, re.MULTILINE)
@@ -154,7 +162,9 @@ def test_pools_that_are_led_elsewhere(shop: Shop) -> None:
     lab.shell("db1", f"{POOLER} point primary {ADDRESSES['db2']}")
     assert shop.sql("SELECT pg_is_in_recovery()") == "t"
     assert time.monotonic() - began < 3
-    assert f"error: The pooler on db1 leads shop to {ADDRESSES['db2']}, and db1 is the primary." in checked(lab, expect=2)
+    assert f"error: The pooler on db1 leads shop to {ADDRESSES['db2']}, and db1 is the primary." in checked(
+        lab, expect=2
+    )
     lab.shell("db1", f"{POOLER} point primary {ADDRESSES['db1']}")
     assert shop.sql("SELECT pg_is_in_recovery()") == "f"
     assert set(lab.playbook("site.yml", *DECLARED).changed.values()) == {0}

@@ -11,6 +11,7 @@ Every command goes to all its processes: while one takes the place of another, b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -37,7 +38,7 @@ def main() -> int:
     try:
         arguments.act(arguments)
     except (ConsoleError, OSError, subprocess.CalledProcessError) as error:
-        print(f"pooler: {error}", file=sys.stderr)
+        sys.stderr.write(f"pooler: {error}\n")
         return 1
     return 0
 
@@ -53,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 
     ask = command("console", _console, "say something to the console, such as: show pools")
     ask.add_argument("words", nargs="+")
-    pause = command("pause", _pause, f"let transactions end and clients wait; resumed after {RESUMES_AFTER} s by itself")
+    pause = command(
+        "pause", _pause, f"let transactions end and clients wait; resumed after {RESUMES_AFTER} s by itself"
+    )
     pause.add_argument("--limit", type=float, default=PAUSE_LIMIT, help="seconds for transactions to end")
     command("resume", _resume, "let clients go on")
     point = command("point", _point, "lead the pools to another server")
@@ -71,9 +74,7 @@ def _console(arguments: argparse.Namespace) -> None:
     for number, path in _sockets().items():
         with Console(path) as console:
             rows = console.ask(" ".join(arguments.words))
-        print(f"# process {number}")
-        for line in _table(rows):
-            print(line)
+        sys.stdout.write("\n".join([f"# process {number}", *_table(rows)]) + "\n")
 
 
 def _pause(arguments: argparse.Namespace) -> None:
@@ -120,13 +121,22 @@ def _take_over(arguments: argparse.Namespace) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(own.name)
     link.replace(RUN / "current")
-    for number in _sockets():
+    own.joinpath("draining").unlink(missing_ok=True)
+    for number in _processes():
         # A second signal would end it at once.
         asked = RUN / str(number) / "draining"
         if number != arguments.process and not asked.exists():
             asked.touch()
-            os.kill(_main_process(number), signal.SIGTERM)
-    own.joinpath("draining").unlink(missing_ok=True)
+            _let_drain(number)
+
+
+def _let_drain(number: int) -> None:
+    """Ask a process to go with its last client; it may have gone already."""
+    command = ["systemctl", "show", "--property=MainPID", "--value", f"pgbouncer@{number}.service"]
+    process = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    if process > 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
 
 
 def _reload(arguments: argparse.Namespace) -> None:
@@ -160,17 +170,16 @@ def _names(path: Path) -> list[str]:
 
 def _sockets() -> dict[int, Path]:
     """Return the console of each process that runs."""
-    found = {int(path.name): path for path in sorted(RUN.glob("[0-9]"))}
-    return {number: place for number in found if (place := _socket(number)).is_socket()}
+    return {number: place for number in _processes() if (place := _socket(number)).is_socket()}
+
+
+def _processes() -> list[int]:
+    """Return the processes that run: each has a directory as long as it does."""
+    return sorted(int(path.name) for path in RUN.glob("[0-9]"))
 
 
 def _socket(number: int) -> Path:
     return next(iter(RUN.joinpath(str(number)).glob(".s.PGSQL.*")), RUN / str(number) / "no socket")
-
-
-def _main_process(number: int) -> int:
-    command = ["systemctl", "show", "--property=MainPID", "--value", f"pgbouncer@{number}.service"]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _stop_timer() -> None:
@@ -182,7 +191,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [names, *([row.get(name, "") for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 if __name__ == "__main__":
