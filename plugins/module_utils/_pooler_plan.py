@@ -121,7 +121,6 @@ def of_host(context: Context) -> dict[str, Any]:
         "user": _pooler_files.USER,
         "user_missing": not seen["user"],
         "files": [
-            _pooler_files.MASK,
             {"path": _pooler_files.FOLDER, "state": "directory"},
             *({"path": path, "content": text} for path, text in files.items()),
         ],
