@@ -90,7 +90,7 @@ class Listener(Server):
     def run(self, scripts: Any, secret: bool = False) -> None:
         self.given.append(([statement.sql for script in scripts for statement in script.statements], secret))
 
-    def attempt(self, database: str, attempts: Any) -> list[list[str]]:
+    def attempt(self, database: str, attempts: Any, passwords: Any) -> list[list[str]]:
         self.given.append((database, attempts))
         return self.states or [["42501" for _ in statements] for _, statements in attempts]
 
@@ -115,9 +115,7 @@ def test_another_password_becomes_a_verifier() -> None:
     ((statements, secret),) = server.given
     assert secret
     assert len(statements) == 2
-    assert all(
-        text.startswith("ALTER ROLE") and _scram.matches(PASSWORD, text.split("'")[1]) for text in statements
-    )
+    assert all(text.startswith("ALTER ROLE") and _scram.matches(PASSWORD, text.split("'")[1]) for text in statements)
     assert result.changes == [
         change("role", "crm_migrator", "another password", "password set"),
         change("role", "crm_app", "another password", "password set"),
@@ -157,14 +155,14 @@ def test_the_proof_names_every_surprise() -> None:
     with_shop = cluster()
     with_shop["databases"] = {**with_shop["databases"], "shop": with_shop["databases"]["crm"]}
     server = Listener([with_shop, CONTENTS])
-    (probe,) = _database_proof.prove(server, [declared(CRM), shop], "crm")
+    (probe,) = _database_proof.prove(server, [declared(CRM), shop], "crm", {})
     assert probe == {
         "target": "crm",
         "probe": "isolation",
         "passed": False,
-        "words": "crm_migrator cannot act as crm_owner; crm_migrator cannot create a table in the schema public; crm_app "
-        "cannot look into the schema public; crm_app cannot read public.t; crm_app cannot insert into public.t; crm_app "
-        "cannot delete from public.t",
+        "words": "crm_migrator cannot act as crm_owner; crm_migrator cannot create a table in the schema public; "
+        "crm_app cannot look into the schema public; crm_app cannot read public.t; crm_app cannot insert into "
+        "public.t; crm_app cannot delete from public.t",
     }
     tried = [statement for _, statements in server.given[0][1] for statement in statements]
     assert "SELECT 1 / pg_catalog.has_database_privilege('shop', 'CONNECT')::int" in tried
@@ -173,8 +171,8 @@ def test_the_proof_names_every_surprise() -> None:
 def test_the_proof_of_what_is_in_order() -> None:
     every = [declared(CRM)]
     server = Listener([cluster(), CONTENTS])
-    _database_proof.prove(server, every, "")
-    allowed = ("SET ROLE", "SELECT FROM \"public\"", "EXPLAIN")
+    _database_proof.prove(server, every, "", {})
+    allowed = ("SET ROLE", 'SELECT FROM "public"', "EXPLAIN")
     states = [
         [
             "42501" if not text.startswith(allowed) or (role == "crm_app" and text.startswith("SET ROLE")) else "00000"
@@ -182,13 +180,16 @@ def test_the_proof_of_what_is_in_order() -> None:
         ]
         for role, statements in server.given[0][1]
     ]
-    (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "")
+    (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "", {})
     assert probe == {"target": "crm", "probe": "isolation", "passed": True, "words": "16 tries of 2 accounts"}
 
 
 def test_findings() -> None:
     pending = [change("role", f"r{number}", "absent", "account") for number in range(11)]
-    result = {"pending": pending, "drift": [{"text": "The database x belongs to no application.", "advice": "Drop it."}]}
+    result = {
+        "pending": pending,
+        "drift": [{"text": "The database x belongs to no application.", "advice": "Drop it."}],
+    }
     first, second = _database_findings.findings("db1", result)
     assert first.text.startswith("The databases are not as declared: role r0: absent -> account; role r1: absent")
     assert first.text.endswith("role r9: absent -> account; and 1 more.")
