@@ -79,7 +79,7 @@ def plan(
     Raises:
         RefusalError: something is in the way; nothing may be changed.
     """
-    _database_roles.refuse(selected, state)
+    _database_roles.refuse(selected, state, verifiers)
     present = [application for application in selected if not application.absent]
     result = Plan(_database_roles.roles(present, state, verifiers))
     result.drift += _database_roles.drift(every, state)

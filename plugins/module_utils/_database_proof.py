@@ -12,6 +12,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._applications
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 
 ISOLATION = "isolation"
+MOST = 50
+"""Accounts of an application that are all tried; of more, one of each set of group roles."""
 
 
 def prove(
@@ -42,6 +44,8 @@ def _probe(
     server: Server, application: Application, ground: _isolation.Ground, passwords: Mapping[str, str]
 ) -> dict[str, Any]:
     roles = [role for role in application.roles if role.logs_in]
+    if len(roles) > MOST:
+        roles = list({(role.kind, frozenset(role.member_of)): role for role in roles}.values())
     tries = [_isolation.tries(role, ground) for role in roles]
     attempts = [(role.name, [one.sql for one in some]) for role, some in zip(roles, tries, strict=True)]
     answers = server.attempt(application.database, attempts, passwords)

@@ -66,6 +66,7 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
                 "acl": ACL,
             }
         },
+        "sessions": {},
         "settings": [["crm_migrator", "crm", ["role=crm_owner"]]],
         "extensions": {},
     }
@@ -182,6 +183,13 @@ def test_the_proof_of_what_is_in_order() -> None:
     ]
     (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "", {})
     assert probe == {"target": "crm", "probe": "isolation", "passed": True, "words": "16 tries of 2 accounts"}
+
+
+def test_of_many_accounts_one_of_a_kind_is_tried() -> None:
+    accounts = [{"name": f"a{number}", "password": PASSWORD, "member_of": ["crm_rw"]} for number in range(60)]
+    server = Listener([cluster(), CONTENTS])
+    _database_proof.prove(server, [declared(CRM | {"accounts": accounts})], "", {})
+    assert [role for role, _ in server.given[0][1]] == ["crm_migrator", "a59"]
 
 
 def test_findings() -> None:
