@@ -255,8 +255,13 @@ class Contents:
                 name: SchemaState(item["owner"], item["comment"], parse(item["acl"]))
                 for name, item in given["schemas"].items()
             },
-            relations=tuple(Relation(*row[:4], parse(row[4])) for row in given["relations"]),
-            functions=tuple(Function(*row[:4], parse(row[4])) for row in given["functions"]),
+            relations=tuple(
+                Relation(schema, name, kind, owner, parse(acl)) for schema, name, kind, owner, acl in given["relations"]
+            ),
+            functions=tuple(
+                Function(schema, name, types, owner, parse(acl))
+                for schema, name, types, owner, acl in given["functions"]
+            ),
             defaults={(schema, kind): parse(acl) for schema, kind, acl in given["defaults"]},
             extensions={name: (schema, version) for name, (schema, version) in given["extensions"].items()},
         )
