@@ -90,6 +90,16 @@ class Lab:
                     return
             raise AssertionError("".join(lines))
 
+    def begun(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a playbook and go on."""
+        return subprocess.Popen(
+            self._command(name, arguments),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=self._environment(),
+        )
+
     def _command(self, name: str, arguments: Sequence[str]) -> list[str]:
         return ["ansible-playbook", "-i", str(self.inventory), str(ROOT / name), *arguments]
 

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _applications,
     _arguments,
     _preflight_databases,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
+DISPLAY = Display()
 SPECS = Path(__file__).resolve().parents[2] / "roles" / "cluster" / "meta" / "argument_specs.yml"
 
 
@@ -29,12 +31,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = {**variables.get(_play.DECISION, {}).get("instance", {}), **self._task.args}
-        given = self._applications(arguments.get("applications", []))
-        names = [entry["name"] for entry in given]
+        elsewhere = bool((arguments.get("connection") or {}).get("host"))
+        given = self._applications(arguments.get("applications", []), variables, elsewhere)
         only = str(arguments.get("only") or "")
+        names = [entry["name"] for entry in given]
         if only and only not in names:
             raise AnsibleActionFail(f"application: {only} is not declared; write one of {_arguments.listed(names)}")
-        version = str(variables.get("postgresql_version", "16"))
+        version = str(variables.get("postgresql_version", _preflight_databases.DEFAULT_VERSION))
         passwords: dict[str, str] = {}
         for entry in given:
             passwords |= _applications.passwords(entry)
@@ -42,13 +45,30 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "applications": [_preflight_databases.entry(entry, version) for entry in given],
             "passwords": json.dumps(passwords),
         }
-        return result | self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        return result | (_judged(answer) if elsewhere else answer)
 
-    def _applications(self, value: Any) -> list[dict[str, Any]]:
-        """Return the entries with their defaults; the preflight has refused what is wrong with them."""
+    def _applications(self, value: Any, variables: Mapping[str, Any], elsewhere: bool) -> list[dict[str, Any]]:
+        """Return the entries with their defaults.
+
+        The preflight has refused what is wrong with them, unless the server is somebody else's: then there is none.
+        """
         spec = self._loader.load_from_file(str(SPECS))["argument_specs"]["main"]["options"][_applications.APPLICATIONS]
         entries, mistakes = _arguments.check(_applications.APPLICATIONS, spec, value)
-        found: list[Mistake] = list(mistakes)
-        if found:
-            raise AnsibleActionFail("\n".join(f"{one.variable}: {one.text}" for one in found))
+        if elsewhere:
+            names = (_preflight_databases.CONNECTION, _applications.DESTROY, "postgresql_version")
+            values = {name: self._templar.template(variables[name]) for name in names if name in variables}
+            mistakes += _preflight_databases.mistakes({**values, _applications.APPLICATIONS: entries})
+        if mistakes:
+            lines = [f"{found.variable}: {found.text}" for found in sorted(mistakes)]
+            raise AnsibleActionFail("\n".join(["Mistakes in the inventory; nothing was touched.", *lines]))
         return list(entries)
+
+
+def _judged(answer: dict[str, Any]) -> dict[str, Any]:
+    """Say what the verification would say, which does not follow where the server is somebody else's."""
+    for found in answer.get("drift", ()):
+        DISPLAY.warning(f"{found['text']} {found['advice']}")
+    failed = [probe for probe in answer.get("probes", ()) if not probe["passed"]]
+    words = [f"The accounts of {probe['target']} are not kept apart: {probe['words']}." for probe in failed]
+    return answer | ({"failed": True, "msg": "\n".join(words)} if words else {})

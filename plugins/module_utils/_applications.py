@@ -77,6 +77,7 @@ class Role:
         member_of: roles that it is granted.
         settings: of its sessions in the application's database, each a name and its values; several only for those
             of which PostgreSQL keeps a list of names.
+        twin: the other login of an account with two.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Role:
     connection_limit: int = UNLIMITED
     member_of: tuple[str, ...] = ()
     settings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    twin: str = ""
 
     @property
     def logs_in(self) -> bool:
@@ -255,9 +257,11 @@ def _schema(item: Json, database: str) -> Schema:
 
 
 def _logins(item: Json, application: str) -> Iterator[Role]:
-    for name in logins_of(item):
+    names = logins_of(item)
+    for name in names:
         yield Role(
             name=name,
+            twin=next((other for other in names if other != name), ""),
             kind=ACCOUNT,
             comment=item.get("comment") or f"Account of {application}",
             connection_limit=item.get("connection_limit", UNLIMITED),

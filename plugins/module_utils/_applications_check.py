@@ -58,7 +58,7 @@ class Surroundings:
 
     Attributes:
         version: major version of the server.
-        networks: from which applications connect.
+        networks: from which applications connect; None where the server's provider decides that.
         administrators: names of roles that are taken.
         max_connections: of the server.
         preloaded: libraries that the server starts with; None where it is not the collection's.
@@ -67,7 +67,7 @@ class Surroundings:
     """
 
     version: str = "16"
-    networks: Sequence[str] = ()
+    networks: Sequence[str] | None = ()
     administrators: Sequence[str] = ()
     max_connections: int = MAX_CONNECTIONS
     preloaded: Sequence[str] | None = ()
@@ -271,6 +271,8 @@ def _privileges(path: str, words: Sequence[str], kind: str, may_be_none: bool = 
 
 
 def _networks(path: str, entry: Json, around: Surroundings) -> Iterator[Mistake]:
+    if around.networks is None:
+        return
     outer = [_hba_check.parse_network(network)[0] for network in around.networks]
     for index, given in enumerate(entry.get("networks") or ()):
         network, mistake = _hba_check.parse_network(given)

@@ -226,10 +226,8 @@ class _Reconciler:
             result.drift.append(Drift(text, advice))
 
     def _wanted(self, schema: Schema, relation: Relation) -> dict[str, frozenset[str]]:
-        if relation.is_sequence:
-            write, read = SEQUENCE_READ_WRITE, READ_ONLY
-        else:
-            write, read = schema.table_rights(relation.name)
+        of_tables = schema.table_rights(relation.name)
+        write, read = (SEQUENCE_READ_WRITE, READ_ONLY) if relation.is_sequence else of_tables
         wanted = {schema.read_only: frozenset(read)}
         wanted[schema.read_write] = wanted.get(schema.read_write, frozenset()) | frozenset(write)
         kind = "sequence" if relation.is_sequence else "table"
@@ -296,11 +294,10 @@ def _defaults(script: Script, application: Application, contents: Contents) -> I
     wanted: dict[tuple[str, str], Rights] = {}
     for schema in application.schemas:
         for kind, write in ((TABLES, READ_WRITE), (SEQUENCES, SEQUENCE_READ_WRITE)):
-            rights = {schema.read_write: frozenset(write), schema.read_only: frozenset(READ_ONLY)}
-            wanted[(schema.name, kind)] = rights
+            wanted[(schema.name, kind)] = {schema.read_write: frozenset(write), schema.read_only: frozenset(READ_ONLY)}
     changed = {"GRANT": 0, "REVOKE": 0}
     for schema_name, kind in sorted({*wanted, *contents.defaults}):
-        target, found = (rights.get((schema_name, kind), {}) for rights in (wanted, contents.defaults))
+        target, found = (one.get((schema_name, kind), {}) for one in (wanted, contents.defaults))
         extra = {role: rights for role, rights in _grants.less(found, target).items() if role != application.owner.name}
         if not schema_name or kind not in KINDS:
             yield from _everywhere(application, extra)

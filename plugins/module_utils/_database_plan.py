@@ -21,6 +21,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._database_scr
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import FRESH, ClusterState, Contents
 
+PARTS = ("schema", "extension")
+"""What is listed of a database that is new; its rights and settings go without saying."""
+
 
 @dataclass
 class Plan:
@@ -76,7 +79,7 @@ def plan(
     Raises:
         RefusalError: something is in the way; nothing may be changed.
     """
-    _database_roles.refuse(selected, state)
+    _database_roles.refuse(selected, state, verifiers)
     present = [application for application in selected if not application.absent]
     result = Plan(_database_roles.roles(present, state, verifiers))
     result.drift += _database_roles.drift(every, state)
@@ -85,6 +88,8 @@ def plan(
         found = state.databases.get(application.database) or _database_contents.of_new(application)
         inside = contents.get(application.database, FRESH)
         script, drift = _database_contents.reconcile(application, state, found, inside)
+        if application.database not in state.databases:
+            script.changes = [entry for entry in script.changes if entry["kind"] in PARTS]
         result.others.append(script)
         result.drift += drift
     result.others += _database_roles.removals([one for one in selected if one.absent], state)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply, _isolation
@@ -12,15 +12,20 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._applications
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 
 ISOLATION = "isolation"
+MOST = 50
+"""Accounts of an application that are all tried; of more, one of each set of group roles."""
 
 
-def prove(server: Server, every: Sequence[Application], only: str) -> list[dict[str, Any]]:
+def prove(
+    server: Server, every: Sequence[Application], only: str, passwords: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Return one probe an application, with every surprise.
 
     Args:
-        server: the local one: only there the superuser becomes anybody.
+        server: where.
         every: all applications.
         only: name of the one that is proved; "" for all.
+        passwords: of their logins.
     """
     state = _database_apply.cluster_state(server)
     present = [one for one in every if not one.absent and one.database in state.databases]
@@ -31,15 +36,19 @@ def prove(server: Server, every: Sequence[Application], only: str) -> list[dict[
         others = [one.database for one in present if one.database != application.database]
         inside = contents[application.database]
         ground = _isolation.Ground(application, _isolation.samples(application, inside.relations), others)
-        found.append(_probe(server, application, ground))
+        found.append(_probe(server, application, ground, passwords))
     return found
 
 
-def _probe(server: Server, application: Application, ground: _isolation.Ground) -> dict[str, Any]:
+def _probe(
+    server: Server, application: Application, ground: _isolation.Ground, passwords: Mapping[str, str]
+) -> dict[str, Any]:
     roles = [role for role in application.roles if role.logs_in]
+    if len(roles) > MOST:
+        roles = list({(role.kind, frozenset(role.member_of)): role for role in roles}.values())
     tries = [_isolation.tries(role, ground) for role in roles]
     attempts = [(role.name, [one.sql for one in some]) for role, some in zip(roles, tries, strict=True)]
-    answers = server.attempt(application.database, attempts)
+    answers = server.attempt(application.database, attempts, passwords)
     surprises = [
         text
         for role, some, states in zip(roles, tries, answers, strict=True)

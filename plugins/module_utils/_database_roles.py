@@ -39,13 +39,19 @@ PACKAGES = {
 }
 
 
-def refuse(applications: Sequence[Application], state: ClusterState) -> None:
+def refuse(applications: Sequence[Application], state: ClusterState, verifiers: Mapping[str, str]) -> None:
     """Refuse what cannot be applied to this server, all of it before anything is changed.
+
+    Args:
+        applications: what is to be applied.
+        state: what there is.
+        verifiers: what the password becomes of each login whose password is new or another one.
 
     Raises:
         RefusalError: something is in the way.
     """
     found = [text for application in applications for text in _refusals(application, state)]
+    found += [text for application in applications for text in _in_use(application, state, verifiers)]
     if state.in_recovery:
         found = ["this server is a standby; run on the primary"]
     if found:
@@ -66,6 +72,17 @@ def _refusals(application: Application, state: ClusterState) -> Iterator[str]:
         yield f"{name}: the database {application.database} takes no connections; run {sql}"
     if not application.absent and state.extensions is not None:
         yield from _extensions(application, state.extensions, state.version)
+
+
+def _in_use(application: Application, state: ClusterState, verifiers: Mapping[str, str]) -> Iterator[str]:
+    """Refuse to change the password of a login in use, where another one is there so that nobody has to fail."""
+    for role in application.accounts:
+        sessions = state.sessions.get(role.name, 0)
+        if role.twin and role.name in verifiers and sessions:
+            yield (
+                f"{application.name}: {role.name} has {sessions} sessions and would get another password, which fails "
+                f"their next connections; move them to {role.twin} first, whose password may change now"
+            )
 
 
 def _extensions(application: Application, available: Mapping[str, Sequence[str]], version: int) -> Iterator[str]:

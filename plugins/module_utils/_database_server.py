@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script, Statement
@@ -26,8 +26,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 
 READ_LIMIT, WRITE_LIMIT = 60.0, 600.0  # seconds of a whole script
 PATIENCE = "-c statement_timeout=60s"
-# What somebody who is no superuser may set.
-PLAIN_OPTIONS = f"-c synchronous_commit=local -c lock_timeout=5s {PATIENCE}"
+# What somebody who is no superuser may set. It has to be able to use the rights of the roles that it makes: those of
+# the owner make a database, and change what is in it.
+PLAIN_OPTIONS = f"-c synchronous_commit=local -c lock_timeout=5s -c createrole_self_grant=set,inherit {PATIENCE}"
 _END = "\x1e"  # between two answers; JSON holds none
 # Whatever the server writes down; of somebody who may not set one, the provider decides.
 _QUIET = """
@@ -133,21 +134,29 @@ class Server:
         options = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE}" if self.instance else PLAIN_OPTIONS
         self._psql("\n".join(lines) + "\n", WRITE_LIMIT, options, places)
 
-    def attempt(self, database: str, attempts: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+    def attempt(
+        self, database: str, attempts: Sequence[tuple[str, Sequence[str]]], passwords: Mapping[str, str]
+    ) -> list[list[str]]:
         """Return the SQL states of statements that may fail, each tried in a transaction that is rolled back.
 
         Args:
             database: where.
-            attempts: who tries what; by the local socket only, where the superuser becomes anybody.
+            attempts: who tries what.
+            passwords: of those who try; the superuser of the local server becomes anybody without one.
         """
-        lines = ["\\set ON_ERROR_STOP off", "\\o /dev/null", *_connect(database)]
-        for role, statements in attempts:
-            lines.append(f"SET SESSION AUTHORIZATION {identifier(role)};")
-            for statement in statements:
-                lines += ["BEGIN;", f"{statement};", "\\echo :SQLSTATE", "ROLLBACK;"]
-            lines.append("RESET SESSION AUTHORIZATION;")
+        if not self.instance:
+            return [self._attempt_as(database, role, tried, passwords[role]) for role, tried in attempts]
+        lines = [*_TRYING, *_connect(database)]
+        for role, tried in attempts:
+            lines += [f"SET SESSION AUTHORIZATION {identifier(role)};", *_tries(tried), "RESET SESSION AUTHORIZATION;"]
         states = iter(self._psql("\n".join(lines) + "\n", WRITE_LIMIT, SESSION_OPTIONS, []).split())
-        return [[next(states) for _ in statements] for _, statements in attempts]
+        return [[next(states) for _ in tried] for _, tried in attempts]
+
+    def _attempt_as(self, database: str, role: str, tried: Sequence[str], password: str) -> list[str]:
+        environment = {**self.environment, "PGUSER": role, "PGPASSWORD": password, "PGDATABASE": database}
+        login = replace(self, environment=environment)
+        options = "-c lock_timeout=5s"
+        return login._psql("\n".join([*_TRYING, *_tries(tried)]) + "\n", WRITE_LIMIT, options, []).split()
 
     def logs_in(self, user: str, password: str, database: str) -> bool:
         """Whether a password is a login's: how it is recognised where verifiers cannot be read."""
@@ -173,6 +182,13 @@ class Server:
             return start(command, limit, input=text, env=environment)
         except CommandError as error:
             raise _worded(str(error), places) from None
+
+
+_TRYING = ("\\set ON_ERROR_STOP off", "\\o /dev/null")
+
+
+def _tries(statements: Sequence[str]) -> list[str]:
+    return [line for sql in statements for line in ("BEGIN;", f"{sql};", "\\echo :SQLSTATE", "ROLLBACK;")]
 
 
 def _worded(text: str, places: Sequence[tuple[int, Statement, str]]) -> CommandError:

@@ -39,6 +39,9 @@ SELECT json_build_object(
       'acl', coalesce(datacl, acldefault('d', datdba))::text[])), '{}')
     FROM pg_database LEFT JOIN pg_shdescription ON objoid = pg_database.oid AND classoid = 'pg_database'::regclass
     WHERE NOT datistemplate),
+  'sessions', (SELECT coalesce(json_object_agg(usename, number), '{}')
+    FROM (SELECT usename, count(*) AS number FROM pg_stat_activity WHERE backend_type = 'client backend'
+          GROUP BY usename) AS session),
   'settings', (SELECT coalesce(json_agg(json_build_array(coalesce(rolname, ''), coalesce(datname, ''), setconfig)),
       '[]')
     FROM pg_db_role_setting LEFT JOIN pg_roles AS role ON role.oid = setrole
@@ -151,6 +154,7 @@ class ClusterState:
         roles: by name, without PostgreSQL's own.
         memberships: group role and member; whether the member inherits and may become the group role.
         databases: by name, without templates.
+        sessions: how many each role has.
         settings: by role and database, each of which may be empty, the text by name.
         extensions: which versions of each the server has.
         trusted: extensions that the owner of a database may make.
@@ -163,6 +167,7 @@ class ClusterState:
     roles: Mapping[str, RoleState] = field(default_factory=dict)
     memberships: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     databases: Mapping[str, DatabaseState] = field(default_factory=dict)
+    sessions: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, ...]] | None = None
     trusted: frozenset[str] = frozenset()
@@ -178,6 +183,7 @@ class ClusterState:
             roles={name: RoleState.of(row) for name, *row in given["roles"]},
             memberships={(role, member): whole for role, member, whole in given["memberships"]},
             databases={name: DatabaseState.of(item) for name, item in given["databases"].items()},
+            sessions=given["sessions"],
             settings={
                 (role, database): dict(text.split("=", 1) for text in texts)
                 for role, database, texts in given["settings"]
@@ -249,8 +255,13 @@ class Contents:
                 name: SchemaState(item["owner"], item["comment"], parse(item["acl"]))
                 for name, item in given["schemas"].items()
             },
-            relations=tuple(Relation(*row[:4], parse(row[4])) for row in given["relations"]),
-            functions=tuple(Function(*row[:4], parse(row[4])) for row in given["functions"]),
+            relations=tuple(
+                Relation(schema, name, kind, owner, parse(acl)) for schema, name, kind, owner, acl in given["relations"]
+            ),
+            functions=tuple(
+                Function(schema, name, types, owner, parse(acl))
+                for schema, name, types, owner, acl in given["functions"]
+            ),
             defaults={(schema, kind): parse(acl) for schema, kind, acl in given["defaults"]},
             extensions={name: (schema, version) for name, (schema, version) in given["extensions"].items()},
         )

@@ -24,14 +24,15 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning_fixed
 Values = Mapping[str, Any]
 
 CONNECTION = "postgresql_databases_connection"
-SSL_MODES = ("verify-full", "verify-ca", "require")
+DEFAULT_VERSION = "16"
 
 
 def mistakes(values: Values) -> Iterator[Mistake]:
     """Yield what is wrong with the applications of a cluster, by the variables of the member that speaks for it."""
     yield from _connection(values.get(CONNECTION) or {})
-    if values.get(APPLICATIONS) is not None and values.get("postgresql_version") in VERSIONS:
-        yield from _applications_check.check(values[APPLICATIONS], _surroundings(values))
+    version = values.get("postgresql_version", DEFAULT_VERSION)
+    if values.get(APPLICATIONS) is not None and version in VERSIONS:
+        yield from _applications_check.check(values[APPLICATIONS], _surroundings(values, version))
 
 
 def resolve(values: Values) -> list[dict[str, Any]]:
@@ -47,13 +48,13 @@ def entry(given: Mapping[str, Any], version: str) -> dict[str, Any]:
     return plain
 
 
-def _surroundings(values: Values) -> Surroundings:
+def _surroundings(values: Values, version: str) -> Surroundings:
     parameters = values.get("postgresql_server_parameters") or {}
     networks = values.get("postgresql_application_networks")
     managed = bool((values.get(CONNECTION) or {}).get("host"))
     return Surroundings(
-        version=values["postgresql_version"],
-        networks=networks if isinstance(networks, list) else (),
+        version=version,
+        networks=None if managed else networks if isinstance(networks, list) else (),
         administrators=[person["name"] for person in values.get("postgresql_administrators") or [] if person],
         max_connections=_number(parameters.get("max_connections")),
         preloaded=None if managed else values.get("postgresql_server_preload_libraries") or (),

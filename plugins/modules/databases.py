@@ -183,10 +183,11 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
     started = time.monotonic()
     every = [Application.of(entry) for entry in given["applications"]]
     server = server_of(given, check_mode)
-    if given["operation"] == "prove":
-        return {"changes": [], "probes": _database_proof.prove(server, every, given["only"]) if server else []}
-    looks = given["operation"] == "look"
     passwords = json.loads(given["passwords"])
+    if given["operation"] == "prove":
+        probes = _database_proof.prove(server, every, given["only"], passwords) if server else []
+        return {"changes": [], "probes": probes}
+    looks = given["operation"] == "look"
     plan = _database_apply.reconcile(server, every, given["only"], passwords, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,

@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _applications, _applications_hba, _hba_check
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _applications,
+    _applications_hba,
+    _hba,
+    _hba_check,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application, TableRights
 from applications import PASSWORD, application, declared
 
@@ -113,7 +118,7 @@ def test_each_account_reaches_its_own_database() -> None:
         ("Migrations of synergyflow", ["synergyflow"], ["synergyflow_migrator"], ["10.9.0.4/32", "192.168.0.0/24"]),
         ("Migrations of crm", ["crm"], ["crm_migrator"], ["10.9.0.4/32", "192.168.0.0/24"]),
     ]
-    networks = _hba_check.Networks(["10.0.0.0/8"], ["192.168.0.0/24"], {"db1": "10.9.0.1"})
+    networks = _hba.Networks(["10.0.0.0/8"], ["192.168.0.0/24"], {"db1": "10.9.0.1"})
     assert _hba_check.check(found, networks, contributed=True) == []
 
 

@@ -66,6 +66,7 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
                 "acl": ACL,
             }
         },
+        "sessions": {},
         "settings": [["crm_migrator", "crm", ["role=crm_owner"]]],
         "extensions": {},
     }
@@ -90,7 +91,7 @@ class Listener(Server):
     def run(self, scripts: Any, secret: bool = False) -> None:
         self.given.append(([statement.sql for script in scripts for statement in script.statements], secret))
 
-    def attempt(self, database: str, attempts: Any) -> list[list[str]]:
+    def attempt(self, database: str, attempts: Any, passwords: Any) -> list[list[str]]:
         self.given.append((database, attempts))
         return self.states or [["42501" for _ in statements] for _, statements in attempts]
 
@@ -155,14 +156,14 @@ def test_the_proof_names_every_surprise() -> None:
     with_shop = cluster()
     with_shop["databases"] = {**with_shop["databases"], "shop": with_shop["databases"]["crm"]}
     server = Listener([with_shop, CONTENTS])
-    (probe,) = _database_proof.prove(server, [declared(CRM), shop], "crm")
+    (probe,) = _database_proof.prove(server, [declared(CRM), shop], "crm", {})
     assert probe == {
         "target": "crm",
         "probe": "isolation",
         "passed": False,
-        "words": "crm_migrator cannot act as crm_owner; crm_migrator cannot create a table in the schema public; crm_app "
-        "cannot look into the schema public; crm_app cannot read public.t; crm_app cannot insert into public.t; crm_app "
-        "cannot delete from public.t",
+        "words": "crm_migrator cannot act as crm_owner; crm_migrator cannot create a table in the schema public; "
+        "crm_app cannot look into the schema public; crm_app cannot read public.t; crm_app cannot insert into "
+        "public.t; crm_app cannot delete from public.t",
     }
     tried = [statement for _, statements in server.given[0][1] for statement in statements]
     assert "SELECT 1 / pg_catalog.has_database_privilege('shop', 'CONNECT')::int" in tried
@@ -171,7 +172,7 @@ def test_the_proof_names_every_surprise() -> None:
 def test_the_proof_of_what_is_in_order() -> None:
     every = [declared(CRM)]
     server = Listener([cluster(), CONTENTS])
-    _database_proof.prove(server, every, "")
+    _database_proof.prove(server, every, "", {})
     allowed = ("SET ROLE", 'SELECT FROM "public"', "EXPLAIN")
     states = [
         [
@@ -180,8 +181,15 @@ def test_the_proof_of_what_is_in_order() -> None:
         ]
         for role, statements in server.given[0][1]
     ]
-    (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "")
+    (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "", {})
     assert probe == {"target": "crm", "probe": "isolation", "passed": True, "words": "16 tries of 2 accounts"}
+
+
+def test_of_many_accounts_one_of_a_kind_is_tried() -> None:
+    accounts = [{"name": f"a{number}", "password": PASSWORD, "member_of": ["crm_rw"]} for number in range(60)]
+    server = Listener([cluster(), CONTENTS])
+    _database_proof.prove(server, [declared(CRM | {"accounts": accounts})], "", {})
+    assert [role for role, _ in server.given[0][1]] == ["crm_migrator", "a59"]
 
 
 def test_findings() -> None:

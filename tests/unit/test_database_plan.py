@@ -95,6 +95,17 @@ def test_of_an_empty_server() -> None:
     ]
     assert "CREATE ROLE \"crm_migrator\" LOGIN PASSWORD 'SCRAM-1'" in sql(result)
     assert result.drift == []
+    # What goes without saying of a new database is not listed.
+    assert [f"{one['kind']} {one['name']}" for one in result.changes] == [
+        "role crm_owner",
+        "role crm_rw",
+        "role crm_ro",
+        "role crm_migrator",
+        "role crm_app",
+        "membership 2 memberships",
+        "database crm",
+        "extension crm.pgcrypto",
+    ]
     assert [script.together for script in result.scripts] == [True, False, True]
 
 
@@ -472,6 +483,25 @@ def test_refusals(given: dict[str, Any], state: ClusterState, expected: list[str
     with pytest.raises(RefusalError) as refusal:
         planned(CRM | given, state, CRM_CONTENTS)
     assert refusal.value.texts == expected
+
+
+def test_a_login_in_use_keeps_its_password_where_there_is_another() -> None:
+    two = {"rotation": "alternating", "second_password": PASSWORD}
+    entry = CRM | {"accounts": [CRM["accounts"][0] | two]}
+    state, found = held(declared(entry))
+    state = replace(state, sessions={"crm_app_a": 3, "crm_migrator": 1})
+    with pytest.raises(RefusalError) as refusal:
+        planned(entry, state, found, {"crm_app_a": "SCRAM-1", "crm_app_b": "SCRAM-2"})
+    assert refusal.value.texts == [
+        "crm: crm_app_a has 3 sessions and would get another password, which fails their next connections; move "
+        "them to "
+        "crm_app_b first, whose password may change now"
+    ]
+    result = planned(entry, state, found, {"crm_app_b": "SCRAM-2", "crm_migrator": "SCRAM-3"})
+    assert sql(result) == [
+        "ALTER ROLE \"crm_migrator\" PASSWORD 'SCRAM-3'",
+        "ALTER ROLE \"crm_app_b\" PASSWORD 'SCRAM-2'",
+    ]
 
 
 def test_what_only_a_superuser_makes_is_left_to_the_provider() -> None:

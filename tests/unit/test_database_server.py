@@ -132,7 +132,7 @@ def test_another_error_is_repeated_without_the_lines_of_a_statement(monkeypatch:
 
 def test_what_may_fail_is_tried_as_somebody_and_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     psql = Psql(monkeypatch, "00000\n42501\n00000\n")
-    answers = Server.local(INSTANCE).attempt("crm", [("a", ["SELECT 1", "SELECT 2"]), ("b", ["SELECT 3"])])
+    answers = Server.local(INSTANCE).attempt("crm", [("a", ["SELECT 1", "SELECT 2"]), ("b", ["SELECT 3"])], {})
     assert answers == [["00000", "42501"], ["00000"]]
     lines = psql.text.splitlines()
     assert lines[3:9] == [
@@ -163,3 +163,12 @@ def test_a_login_that_fails_for_another_reason_says_nothing_about_the_password(m
     Psql(monkeypatch, CommandError("too many connections for role"))
     with pytest.raises(CommandError, match="too many connections"):
         Server.remote(CONNECTION).logs_in("a", "password of a", "crm")
+
+
+def test_elsewhere_everybody_logs_in_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    psql = Psql(monkeypatch, "42501\n")
+    tried = [("a", ["SELECT 1"]), ("b", ["SELECT 2"])]
+    assert Server.remote(CONNECTION).attempt("crm", tried, {"a": "of a", "b": "of b"}) == [["42501"], ["42501"]]
+    logins = [[call["env"][name] for name in ("PGUSER", "PGPASSWORD", "PGDATABASE")] for call in psql.calls]
+    assert logins == [["a", "of a", "crm"], ["b", "of b", "crm"]]
+    assert "SET SESSION AUTHORIZATION" not in psql.text

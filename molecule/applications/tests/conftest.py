@@ -1,0 +1,92 @@
+"""What the tests of applications use: logins as an application has them, and variables of their own."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from lab import INVENTORY, STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lab import Lab
+
+SECRETS = STATE / "secrets.yml"
+CLIENT = "db3"
+
+
+@dataclass
+class Database:
+    """A database as an account reaches it: over TLS, from a network that the inventory names."""
+
+    lab: Lab
+    name: str
+    user: str
+    password: str
+
+    def run(self, sql: str) -> subprocess.CompletedProcess[str]:
+        """Run SQL and return what came of it."""
+        address = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
+        db1 = address["main"]["children"]["postgresql"]["hosts"]["db1"]["ansible_host"]
+        connection = (
+            f"host=db1 hostaddr={db1} dbname={self.name} user={self.user} sslmode=verify-full "
+            "sslrootcert=/etc/ssl/postgresql/main/ca.crt connect_timeout=5"
+        )
+        script = f'export PGPASSWORD="{self.password}"; cd /; exec psql "{connection}" -XAtq -v ON_ERROR_STOP=1 -f -'
+        return self.lab.ssh(CLIENT, script, sql)
+
+    def ask(self, sql: str) -> str:
+        """Run SQL that has to succeed."""
+        done = self.run(sql)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def refused(self, sql: str) -> str:
+        """Run SQL that has to fail, and return the words."""
+        done = self.run(sql)
+        assert done.returncode != 0, done.stdout
+        return done.stderr.strip()
+
+
+@pytest.fixture
+def database(lab: Lab) -> Callable[..., Database]:
+    """Return how an account reaches a database."""
+    secrets = yaml.safe_load(SECRETS.read_text())
+
+    def of(name: str, user: str, secret: str = "") -> Database:
+        return Database(
+            lab, name, user, secret or secrets[f"{user.removesuffix('_app') if 'synergy' in user else user}_password"]
+        )
+
+    return of
+
+
+def declared() -> list[dict[str, Any]]:
+    """Return the applications of the inventory, as they are written."""
+    path = INVENTORY / "group_vars" / "main" / "applications.yml"
+    found: list[dict[str, Any]] = yaml.safe_load(path.read_text())["postgresql_applications"]
+    return found
+
+
+@pytest.fixture
+def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """Variables that declare one more application, which is removed afterwards."""
+    entry = {
+        "name": "crm",
+        "migrator": {"password": "the migrator of crm"},
+        "accounts": [{"name": "crm_app", "password": "the account of crm", "member_of": ["crm_rw"]}],
+    }
+    path = tmp_path / "variables.yml"
+    path.write_text(yaml.safe_dump({"postgresql_applications": [*declared(), entry]}))
+    yield path
+    leaving = {"name": "crm", "state": "absent"} | {"accounts": entry["accounts"]}
+    path.write_text(
+        yaml.safe_dump({"postgresql_applications": [*declared(), leaving], "postgresql_databases_destroy": ["crm"]})
+    )
+    lab.playbook("playbooks/apply_databases.yml", "-e", f"@{path}")
+    assert lab.sql("db1", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^crm'") == "0"
