@@ -292,7 +292,8 @@ BUDGET = (
 def test_the_sum_is_compared_with_the_server_that_takes_the_fewest(hosts: Any, limit: int, rest: str) -> None:
     found = _preflight.mistakes("main", platform(everywhere={A: [DECLARED]}, **hosts))
     assert found == [
-        f"cluster main: {A}: {BUDGET.format(limit)}{rest}]; lower them, or write max_connections: 59 in postgresql_server_parameters"
+        f"cluster main: {A}: {BUDGET.format(limit)}{rest}]; lower them, or write max_connections: 59 in "
+        "postgresql_server_parameters"
     ]
 
 

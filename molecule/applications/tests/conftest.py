@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SECRETS = STATE / "secrets.yml"
 CLIENT = "db3"
+# Accounts of an application with a pool log in through it.
+SERVER, POOLER = 5432, 6432
 
 
 @dataclass
@@ -28,13 +30,14 @@ class Database:
     name: str
     user: str
     password: str
+    port: int
 
     def run(self, sql: str) -> subprocess.CompletedProcess[str]:
         """Run SQL and return what came of it."""
         address = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
         db1 = address["main"]["children"]["postgresql"]["hosts"]["db1"]["ansible_host"]
         connection = (
-            f"host=db1 hostaddr={db1} dbname={self.name} user={self.user} sslmode=verify-full "
+            f"host=db1 hostaddr={db1} port={self.port} dbname={self.name} user={self.user} sslmode=verify-full "
             "sslrootcert=/etc/ssl/postgresql/main/ca.crt connect_timeout=5"
         )
         script = f'export PGPASSWORD="{self.password}"; cd /; exec psql "{connection}" -XAtq -v ON_ERROR_STOP=1 -f -'
@@ -59,9 +62,8 @@ def database(lab: Lab) -> Callable[..., Database]:
     secrets = yaml.safe_load(SECRETS.read_text())
 
     def of(name: str, user: str, secret: str = "") -> Database:
-        return Database(
-            lab, name, user, secret or secrets[f"{user.removesuffix('_app') if 'synergy' in user else user}_password"]
-        )
+        secret = secret or secrets[f"{user.removesuffix('_app') if 'synergy' in user else user}_password"]
+        return Database(lab, name, user, secret, POOLER if user.endswith("_app") and user != "crm_app" else SERVER)
 
     return of
 
@@ -79,7 +81,9 @@ def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     entry = {
         "name": "crm",
         "migrator": {"password": "the migrator of crm"},
-        "accounts": [{"name": "crm_app", "password": "the account of crm", "member_of": ["crm_rw"]}],
+        "accounts": [
+            {"name": "crm_app", "password": "the account of crm", "member_of": ["crm_rw"], "connection_limit": 10}
+        ],
     }
     path = tmp_path / "variables.yml"
     path.write_text(yaml.safe_dump({"postgresql_applications": [*declared(), entry]}))

@@ -1,73 +1,72 @@
-"""An application with a pool, and a client of it."""
+"""A client of an application with a pool."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from lab import STATE, Lab
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ADDRESSES = {"db1": "10.89.20.11", "db2": "10.89.20.12", "db3": "10.89.20.13"}
-PASSWORD = "the password of a shop"
 APPLICATION = {
-    "name": "shop",
-    "migrator": {"password": "the password of its migrator"},
-    "accounts": [{"name": "shop_app", "password": PASSWORD, "member_of": ["shop_rw"], "connection_limit": 60}],
-    "pool": {"size": 48, "max_client_connections": 1000, "read_only": {"size": 12}},
+    "database": "synergyflow",
+    "user": "synergyflow_users_app",
+    "password": "synergyflow_users_password",
 }
-DECLARED = ("-e", json.dumps({"postgresql_applications": [APPLICATION]}))
-REMOVED = (
-    "-e",
-    json.dumps(
-        {"postgresql_applications": [APPLICATION | {"state": "absent"}], "postgresql_databases_destroy": ["shop"]}
-    ),
-)
+READER = {"database": "creativeflow_ro", "user": "creativeflow_reader", "password": "creativeflow_reader_password"}
 TABLE = """
-\\c shop
-SET ROLE shop_owner;
-CREATE TABLE IF NOT EXISTS visits (id bigserial PRIMARY KEY, note text);
+\\c synergyflow
+SET ROLE synergyflow_owner;
+CREATE TABLE IF NOT EXISTS synergyflow_users.visits (id bigserial PRIMARY KEY, note text);
 """
 
 
 @dataclass
-class Shop:
-    """The client, on db3: as the account of the application, through the pooler of a host."""
+class Client:
+    """A client on db3: as an account of an application, through the pooler of a host."""
 
     lab: Lab
     pooler: str = "db1"
+    account: dict[str, str] = field(default_factory=lambda: APPLICATION)
     settings: dict[str, str] = field(default_factory=dict)
 
-    def _environment(self) -> str:
+    def _script(self, command: str) -> str:
+        secrets = yaml.safe_load((STATE / "secrets.yml").read_text())
         values = {
             "PGHOST": self.pooler,
             "PGHOSTADDR": ADDRESSES[self.pooler],
             "PGPORT": "6432",
-            "PGDATABASE": "shop",
-            "PGUSER": "shop_app",
-            "PGPASSWORD": PASSWORD,
+            "PGDATABASE": self.account["database"],
+            "PGUSER": self.account["user"],
+            "PGPASSWORD": secrets[self.account["password"]],
             "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": "/tmp/shop/ca.crt",
+            "PGSSLROOTCERT": "/etc/ssl/postgresql/main/ca.crt",
             "PGCONNECT_TIMEOUT": "5",
             **self.settings,
         }
-        return "".join(f"export {name}='{value}'\n" for name, value in values.items())
+        return "".join(f"export {name}='{value}'\n" for name, value in values.items()) + f"cd /\n{command}\n"
+
+    @property
+    def _words(self) -> list[str]:
+        return ["ssh", "-F", str(STATE / "ssh_config"), "db3", "bash"]
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with the connection in its environment."""
-        words = ["ssh", "-F", str(STATE / "ssh_config"), "db3", "bash"]
-        script = f"{self._environment()}{command}\n"
-        return subprocess.run(words, input=script, capture_output=True, text=True, check=False, timeout=180)
+        script = self._script(command)
+        return subprocess.run(self._words, input=script, capture_output=True, text=True, check=False, timeout=180)
 
     def begin(self, command: str) -> subprocess.Popen[str]:
         """Begin a command, which goes on meanwhile."""
-        words = ["ssh", "-F", str(STATE / "ssh_config"), "db3", "bash"]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(self._words, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
         assert process.stdin is not None
-        process.stdin.write(f"{self._environment()}{command}\n")
+        process.stdin.write(self._script(command))
         process.stdin.close()
         process.stdin = None
         return process
@@ -87,19 +86,14 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def pooled() -> Iterator[Lab]:
-    """Converge with the application, as check mode says beforehand; afterwards without it."""
+    """Give the application a table for as long as its tests run."""
     lab = Lab()
-    lab.foretold("site.yml", *DECLARED)
     lab.sql("db1", TABLE)
-    place = "cat > /tmp/shop/ca.crt && chmod 644 /tmp/shop/ca.crt"
-    lab.shell("db3", f"mkdir -p /tmp/shop && {place}", stdin=(STATE / "ca" / "ca.crt").read_text())
     yield lab
-    retired = lab.playbook("site.yml", *REMOVED)
-    assert "db1: service pgbouncer@" in "\n".join(retired.changes)
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.sql("db1", "\\c synergyflow\nDROP TABLE synergyflow_users.visits")
 
 
 @pytest.fixture
-def shop(pooled: Lab) -> Shop:
+def client(pooled: Lab) -> Client:
     """Return the client."""
-    return Shop(pooled)
+    return Client(pooled)
