@@ -34,6 +34,9 @@ def findings(context: Context) -> Iterator[Finding]:
         text = f"The pooler on {host} does not answer: {process['error']}."
         yield Finding(ERROR, host, text, f"Look at journalctl -u {_pooler_files.unit(live)} on {host}.")
         return
+    if not seen["units"].get(_pooler_files.unit(live), {}).get("enabled"):
+        text = f"The pooler on {host} does not start with the host: the process that serves is not enabled."
+        yield Finding(ERROR, host, text, RUN_SITE)
     yield from _stale(host, seen)
     yield from _pools(context, process["databases"])
     yield from _draining(host, seen)

@@ -104,6 +104,11 @@ CASES = [
         id="not started anew",
     ),
     pytest.param(
+        at_work(units={}),
+        [("error", "The pooler on db1 does not start with the host: the process that serves is not enabled.", SITE)],
+        id="not enabled",
+    ),
+    pytest.param(
         draining() | {"stale": {"reload": [], "restart": ["/usr/sbin/pgbouncer"]}},
         [
             (
