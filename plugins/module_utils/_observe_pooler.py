@@ -27,6 +27,8 @@ FILES = {name: Path(path) for name, path in (("primary", _pooler_files.PRIMARY),
 PROPERTIES = "Id,ActiveState,UnitFileState,ExecMainStartTimestamp"
 HOST = re.compile(r"\bhost=(\S+)")
 NEVER = 0.0
+# One that only waits for its last client has closed its console.
+DRAINING: Mapping[str, Any] = {"answers": False, "error": "", "databases": {}}
 
 
 def pooler(port: int, certificates: Path) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def pooler(port: int, certificates: Path) -> dict[str, Any]:
     units = _units() if port or files else {}
     current = _current()
     processes = {
-        str(number): {"active": units[_pooler_files.unit(number)]["active"], **_asked(number, port)}
+        str(number): {"active": True, **(_asked(number, port) if number == current else DRAINING)}
         for number in PROCESSES
         if units.get(_pooler_files.unit(number), {}).get("active")
     }

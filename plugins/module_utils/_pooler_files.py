@@ -52,7 +52,8 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=notify
+# Not notify: PgBouncer says that it stops when it begins to wait for its last client, and would be killed soon after.
+Type=exec
 User={user}
 RuntimeDirectory=pgbouncer/%i
 RuntimeDirectoryMode=0750

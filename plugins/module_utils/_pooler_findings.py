@@ -110,10 +110,8 @@ def _load(host: str, name: str, database: Json, read_only: bool) -> Iterator[Fin
 
 def _draining(host: str, seen: Json) -> Iterator[Finding]:
     for number in _pooler_plan.draining(seen):
-        databases = seen["processes"][str(number)]["databases"]
-        clients = sum(database["clients"] for database in databases.values())
-        text = f"A former process of the pooler on {host} still serves {clients} clients."
-        advice = (
-            f"It goes with the last of them; systemctl stop {_pooler_files.unit(number)} on {host} sends them away."
+        unit = _pooler_files.unit(number)
+        text = f"A former process of the pooler on {host} still has clients, who cannot be paused."
+        yield Finding(
+            INFO, host, text, f"It goes with the last of them; systemctl stop {unit} on {host} sends them away."
         )
-        yield Finding(INFO, host, text, advice)

@@ -155,7 +155,8 @@ def test_one_that_does_not_answer(host: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_two_processes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_observe_pooler, "run", lambda command: units(1, 2))
-    assert list(seen(host)["processes"]) == ["1", "2"]
+    found = seen(host)["processes"]
+    assert (found["1"]["answers"], found["2"]) == (True, {"active": True, **_observe_pooler.DRAINING})
 
 
 def test_one_that_was_killed(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

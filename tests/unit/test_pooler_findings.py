@@ -118,7 +118,7 @@ CASES = [
             ),
             (
                 "info",
-                "A former process of the pooler on db1 still serves 3 clients.",
+                "A former process of the pooler on db1 still has clients, who cannot be paused.",
                 "It goes with the last of them; systemctl stop pgbouncer@1.service on db1 sends them away.",
             ),
         ],

@@ -99,6 +99,7 @@ def do(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 def both(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(script, "_sockets", lambda: {number: tmp_path / str(number) / "s" for number in (1, 2)})
+    monkeypatch.setattr(script.Path, "is_socket", lambda path: True)
 
 
 def test_pause_and_resume(script: ModuleType, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -180,3 +181,25 @@ def test_words_for_the_console(
         "name       pool_mode    paused",
         "a          transaction  0",
     ]
+
+
+def test_a_former_process_follows_to_another_server(
+    script: ModuleType, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no console any more."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(script.os, "kill", lambda pid, number: told.append((pid, number)))
+    assert do(script, monkeypatch, "point", "primary", "10.0.0.2") == 0
+    assert (told, world.said) == ([(4711, signal.SIGHUP)] * 2, [])
+
+
+def test_a_process_that_never_answers(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, limit: float = 5.0) -> Any:
+        raise ConsoleError("No such file or directory")
+
+    monkeypatch.setattr(script, "Console", refuse)
+    monkeypatch.setattr(script, "START_LIMIT", 0.05)
+    assert do(script, monkeypatch, "take_over", "1") == 1
+    assert capsys.readouterr().err == "pooler: process 1 did not answer within 0.05 s\n"

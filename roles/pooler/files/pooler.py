@@ -5,7 +5,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Steer the pooler of this host, as root: look at it, pause and resume it, lead it to another server.
 
-Every command goes to all its processes: while one takes the place of another, both have clients.
+While one process takes the place of another, both have clients. The former one has no console any more: it follows to
+another server, and cannot be paused.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ RUN = Path("/run/pgbouncer")
 FILES = {"primary": Path("/etc/pgbouncer/primary.ini"), "standby": Path("/etc/pgbouncer/standby.ini")}
 TIMER = "steadfast-pooler-resume"
 RESUMES_AFTER = 30  # seconds: pools never stay paused, whatever becomes of whoever paused them
+START_LIMIT = 10.0  # seconds for a process to answer
 PAUSE_LIMIT = 5.0  # seconds for transactions to end
 HOST = re.compile(r"\bhost=\S+")
 
@@ -110,13 +112,14 @@ def _point(arguments: argparse.Namespace) -> None:
         candidate.write_text(wanted, encoding="utf-8")
         candidate.chmod(0o644)
         candidate.replace(path)
-    for number in _sockets():
+    for number in _processes():
         _load(number)
 
 
 def _take_over(arguments: argparse.Namespace) -> None:
-    """Be the process that serves, and let the former one wait for its last client."""
+    """Be the process that serves, once it does, and let the former one wait for its last client."""
     own = RUN / str(arguments.process)
+    _wait_for(arguments.process)
     link = RUN / ".current"
     link.unlink(missing_ok=True)
     link.symlink_to(own.name)
@@ -127,16 +130,33 @@ def _take_over(arguments: argparse.Namespace) -> None:
         asked = RUN / str(number) / "draining"
         if number != arguments.process and not asked.exists():
             asked.touch()
-            _let_drain(number)
+            _signal(number, signal.SIGTERM)
 
 
-def _let_drain(number: int) -> None:
-    """Ask a process to go with its last client; it may have gone already."""
+def _wait_for(number: int) -> None:
+    """Return as soon as a process answers."""
+    deadline = time.monotonic() + START_LIMIT
+    while not _answers(number):
+        if time.monotonic() > deadline:
+            raise ConsoleError(f"process {number} did not answer within {START_LIMIT:g} s")
+        time.sleep(0.02)
+
+
+def _answers(number: int) -> bool:
+    try:
+        _say(_socket(number), "SHOW VERSION")
+    except ConsoleError:
+        return False
+    return True
+
+
+def _signal(number: int, what: signal.Signals) -> None:
+    """Send a signal to a process, which may have gone already."""
     command = ["systemctl", "show", "--property=MainPID", "--value", f"pgbouncer@{number}.service"]
     process = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     if process > 0:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
+            os.kill(process, what)
 
 
 def _reload(arguments: argparse.Namespace) -> None:
@@ -146,7 +166,10 @@ def _reload(arguments: argparse.Namespace) -> None:
 def _load(number: int) -> None:
     """Make a process read its files, and note since when: a file that is newer has not been read."""
     now = time.time()
-    _say(_socket(number), "RELOAD")
+    if _socket(number).is_socket():
+        _say(_socket(number), "RELOAD")
+    else:
+        _signal(number, signal.SIGHUP)
     os.utime(RUN / str(number) / "loaded", (now, now))
 
 
