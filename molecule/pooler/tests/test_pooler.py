@@ -24,7 +24,8 @@ INSERT INTO visits (note) VALUES (:client_id::text);
 SELECT count(note) FROM visits WHERE id < 10;
 END;
 """
-BENCH = "pgbench --no-vacuum --client=250 --jobs=2 --protocol=prepared --file=/tmp/writes.sql"
+# A thread for each client: pgbench prepares a statement while the other clients of a thread wait in their transactions.
+BENCH = "pgbench --no-vacuum --client=250 --jobs=250 --protocol=prepared --file=/tmp/writes.sql"
 OPENED = f"SELECT count(*) FROM pg_stat_activity WHERE usename = $${ACCOUNT}$$"
 
 
