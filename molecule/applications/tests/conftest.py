@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from declared import declared
 from lab import INVENTORY, STATE
 
 if TYPE_CHECKING:
@@ -64,13 +65,6 @@ def database(lab: Lab) -> Callable[..., Database]:
         )
 
     return of
-
-
-def declared() -> list[dict[str, Any]]:
-    """Return the applications of the inventory, as they are written."""
-    path = INVENTORY / "group_vars" / "main" / "applications.yml"
-    found: list[dict[str, Any]] = yaml.safe_load(path.read_text())["postgresql_applications"]
-    return found
 
 
 @pytest.fixture

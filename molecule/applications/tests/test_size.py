@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-
-from .conftest import declared
+from declared import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
