@@ -17,10 +17,11 @@ options:
   operation:
     description:
       - C(reconcile) applies what lacks. C(look) only says what lacks, as C(pending).
+      - C(rotate) changes the passwords that differ, and nothing else.
       - C(prove) tries as each account what it must and must not be able to do, and returns the answers as C(probes).
         Nothing of it stays.
     type: str
-    choices: [reconcile, look, prove]
+    choices: [reconcile, look, rotate, prove]
     default: reconcile
   applications:
     description: All applications, as in the variable C(postgresql_applications).
@@ -125,6 +126,11 @@ drift:
   returned: unless O(operation=prove)
   type: list
   elements: dict
+turns:
+  description: Of accounts with two logins, which one is in use and whose password may change next.
+  returned: unless O(operation=prove)
+  type: list
+  elements: dict
 seconds:
   description: How long reading, comparing and applying took.
   returned: always
@@ -149,6 +155,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     query,
 )
 
+OPERATIONS = ["reconcile", "look", "rotate", "prove"]
 CONNECTION: dict[str, Any] = {
     "host": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 5432},
@@ -188,11 +195,13 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
         probes = _database_proof.prove(server, every, given["only"], passwords) if server else []
         return {"changes": [], "probes": probes}
     looks = given["operation"] == "look"
-    plan = _database_apply.reconcile(server, every, given["only"], passwords, check_mode or looks)
+    apply = _database_apply.rotate if given["operation"] == "rotate" else _database_apply.reconcile
+    plan = apply(server, every, given["only"], passwords, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,
         **({"pending": plan.changes} if looks else {}),
         "drift": [asdict(found) for found in plan.drift],
+        "turns": [asdict(found) for found in plan.turns],
         "seconds": round(time.monotonic() - started, 3),
         **({"diff": {"before": "", "after": plan.sql, "after_header": "SQL"}} if with_diff else {}),
     }
@@ -202,7 +211,7 @@ def main() -> None:
     """Read the arguments, reconcile, print the result."""
     module = AnsibleModule(
         argument_spec={
-            "operation": {"type": "str", "choices": ["reconcile", "look", "prove"], "default": "reconcile"},
+            "operation": {"type": "str", "choices": OPERATIONS, "default": "reconcile"},
             "applications": {"type": "list", "elements": "dict", "required": True},
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
