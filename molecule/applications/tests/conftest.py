@@ -78,9 +78,11 @@ def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "variables.yml"
     path.write_text(yaml.safe_dump({"postgresql_applications": [*declared(), entry]}))
     yield path
-    leaving = {"name": "crm", "state": "absent"} | {"accounts": entry["accounts"]}
-    path.write_text(
-        yaml.safe_dump({"postgresql_applications": [*declared(), leaving], "postgresql_databases_destroy": ["crm"]})
-    )
+    *others, last = yaml.safe_load(path.read_text())["postgresql_applications"]
+    leaving = {
+        "postgresql_applications": [*others, last | {"state": "absent"}],
+        "postgresql_databases_destroy": ["crm"],
+    }
+    path.write_text(yaml.safe_dump(leaving))
     lab.playbook("playbooks/apply_databases.yml", "-e", f"@{path}")
     assert lab.sql("db1", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^crm'") == "0"
