@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import INFO, WARNING, Finding
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
 
 MOST = 10
 """Things that one finding names."""
@@ -18,8 +18,10 @@ def findings(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
 
     Args:
         host: where it ran.
-        result: what it returned: drift, of a look what is not as declared, of a rotation whose turn it is.
+        result: what it returned: drift, of a look what is not as declared or why it cannot be, of a rotation whose turn it is.
     """
+    for text in result.get("refused", ()):
+        yield Finding(ERROR, host, f"The databases cannot be applied: {text}.", "")
     pending = [f"{one['kind']} {one['name']}: {one['from']} -> {one['to']}" for one in result.get("pending", ())]
     if pending:
         more = f"; and {len(pending) - MOST} more" if len(pending) > MOST else ""

@@ -116,6 +116,11 @@ pending:
   returned: when O(operation=look)
   type: list
   elements: dict
+refused:
+  description: Why a run would change nothing.
+  returned: when O(operation=look) and there is a reason
+  type: list
+  elements: str
 probes:
   description: One entry an application, with whether its accounts are kept apart, and every surprise.
   returned: when O(operation=prove)
@@ -225,12 +230,18 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    looks = given["operation"] == "look"
     try:
         result = operate(given, module.check_mode, module._diff)
     except RefusalError as refusal:
-        module.fail_json(msg="Refused, and nothing was changed.\n" + "\n".join(f"- {text}" for text in refusal.texts))
+        result = {"refused": refusal.texts}
+        if not looks:
+            lines = "\n".join(f"- {text}" for text in refusal.texts)
+            module.fail_json(msg=f"Refused, and nothing was changed.\n{lines}")
     except CommandError as error:
-        module.fail_json(msg=str(error))
+        result = {"refused": [str(error)]}
+        if not looks:
+            module.fail_json(msg=str(error))
     module.exit_json(changed=bool(result.get("changes")), **result)
 
 

@@ -247,6 +247,9 @@ def test_findings() -> None:
     assert first.text.endswith("role r9: absent -> account; and 1 more.")
     assert (second.text, second.advice) == ("The database x belongs to no application.", "Drop it.")
     assert list(_database_findings.findings("db1", {"changes": [], "drift": []})) == []
+    (refused,) = _database_findings.findings("db1", {"refused": ["crm: the role crm_app is a superuser"]})
+    words = "The databases cannot be applied: crm: the role crm_app is a superuser."
+    assert (refused.severity, refused.text) == ("error", words)
 
 
 @pytest.mark.parametrize(("count", "lines"), [(20, 20), (21, 1)])
