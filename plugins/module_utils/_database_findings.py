@@ -18,7 +18,8 @@ def findings(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
 
     Args:
         host: where it ran.
-        result: what it returned: drift, of a look what is not as declared or why it cannot be, of a rotation whose turn it is.
+        result: what it returned: drift; of a look what is not as declared, or why it cannot be; of a rotation whose
+            turn it is.
     """
     for text in result.get("refused", ()):
         yield Finding(ERROR, host, f"The databases cannot be applied: {text}.", "")
