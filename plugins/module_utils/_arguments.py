@@ -26,6 +26,7 @@ _WANTED = {
     "list": "a list",
     "dict": "a dictionary",
 }
+_EXACT: dict[str, type] = {"str": str, "int": int, "bool": bool}
 _SHOWN = 60  # characters of a value that a message repeats
 
 
@@ -139,6 +140,13 @@ def _kind(value: object) -> str:
 
 
 def _check_scalar(name: str, spec: Spec, wanted: str, value: Any) -> tuple[Any, list[Mistake]]:
+    # Nothing to convert, as of most values; building a validator for each of thousands takes seconds.
+    if (
+        isinstance(value, _EXACT.get(wanted, ()))
+        and "choices" not in spec
+        and isinstance(value, bool) == (wanted == "bool")
+    ):
+        return value, []
     flat = {key: spec[key] for key in ("type", "choices") if key in spec}
     result = ArgumentSpecValidator({name: flat}).validate({name: value})
     if not result.error_messages:

@@ -7,9 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_passwords, _database_state
+from ansible_collections.steadfast.postgresql.plugins.module_utils import (
+    _database_passwords,
+    _database_roles,
+    _database_state,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import Application
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_plan import Plan, plan
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import ClusterState, Contents
 
@@ -50,6 +55,23 @@ def reconcile(
         if others:
             server.run(others)
     return result
+
+
+def rotate(
+    server: Server | None, every: Sequence[Application], only: str, passwords: Mapping[str, str], check_mode: bool
+) -> Plan:
+    """Change the passwords that differ, and nothing else; arguments and errors are those of reconcile."""
+    if server is None:
+        return Plan(Script())
+    selected = [application for application in every if only in {"", application.name} and not application.absent]
+    state = cluster_state(server)
+    concerned = {name: word for name, word in _passwords(selected, passwords).items() if name in state.roles}
+    stale = _stale(server, selected, state, concerned)
+    verifiers = dict.fromkeys(stale, "-") if check_mode else _database_passwords.verifiers(concerned, stale)
+    script = _database_roles.passwords(selected, state, verifiers)
+    if script and not check_mode:
+        server.run([script], secret=True)
+    return Plan(script, turns=list(_database_roles.turns(selected, state)))
 
 
 def cluster_state(server: Server) -> ClusterState:

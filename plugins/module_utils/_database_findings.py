@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import WARNING, Finding
+from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, INFO, WARNING, Finding
 
 MOST = 10
 """Things that one finding names."""
@@ -18,12 +18,16 @@ def findings(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
 
     Args:
         host: where it ran.
-        result: what it returned: drift, and of a look what is not as declared.
+        result: what it returned: drift; of a look what is not as declared, or why it cannot be; of a rotation whose
+            turn it is.
     """
+    for text in result.get("refused", ()):
+        yield Finding(ERROR, host, f"The databases cannot be applied: {text}.", "")
     pending = [f"{one['kind']} {one['name']}: {one['from']} -> {one['to']}" for one in result.get("pending", ())]
     if pending:
         more = f"; and {len(pending) - MOST} more" if len(pending) > MOST else ""
         text = f"The databases are not as declared: {'; '.join(pending[:MOST])}{more}."
         yield Finding(WARNING, host, text, "Run site or apply_databases, with --check --diff to see the SQL first.")
-    for found in result.get("drift", ()):
-        yield Finding(WARNING, host, found["text"], found["advice"])
+    for severity, key in ((WARNING, "drift"), (INFO, "turns")):
+        for found in result.get(key, ()):
+            yield Finding(severity, host, found["text"], found["advice"])

@@ -33,11 +33,13 @@ class Plan:
         roles: holds verifiers of passwords, so it runs where nothing writes them down.
         others: everything else, in this order.
         drift: what exists and is not declared.
+        turns: of accounts with two logins, which one is in use.
     """
 
     roles: Script
     others: list[Script] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
+    turns: list[Drift] = field(default_factory=list)
 
     @property
     def scripts(self) -> list[Script]:

@@ -132,15 +132,47 @@ def _role(script: Script, role: Role, found: RoleState | None, verifier: str | N
         return
     _attributes(script, role, found)
     if verifier:
-        shown = f"ALTER ROLE {name} PASSWORD '{HIDDEN}'"
-        script.add(
-            f"ALTER ROLE {name} PASSWORD {quoted(verifier)}",
-            change("role", role.name, "another password", "password set"),
-            shown,
-        )
+        _password(script, role.name, verifier)
     if found.comment != role.comment:
         entry = change("role", role.name, "another comment", "comment set")
         script.add(f"COMMENT ON ROLE {name} IS {quoted(role.comment)}", entry)
+
+
+def _password(script: Script, login: str, verifier: str) -> None:
+    start = f"ALTER ROLE {identifier(login)} PASSWORD"
+    entry = change("role", login, "another password", "password set")
+    script.add(f"{start} {quoted(verifier)}", entry, f"{start} '{HIDDEN}'")
+
+
+def passwords(applications: Sequence[Application], state: ClusterState, verifiers: Mapping[str, str]) -> Script:
+    """Return the statements that change passwords, and nothing else; logins that are not there yet get none.
+
+    Raises:
+        RefusalError: the password of a login in use would change, where another one is there.
+    """
+    found = [text for application in applications for text in _in_use(application, state, verifiers)]
+    if found:
+        raise RefusalError(found)
+    script = Script()
+    for application in applications:
+        for login in application.logins:
+            if login in verifiers and login in state.roles:
+                _password(script, login, verifiers[login])
+    return script
+
+
+def turns(applications: Sequence[Application], state: ClusterState) -> Iterator[Drift]:
+    """Say of each account with two logins which of them is in use, and whose password may change next."""
+    for application in applications:
+        for role in application.accounts:
+            if role.twin and role.name < role.twin:
+                counts = {name: state.sessions.get(name, 0) for name in (role.name, role.twin)}
+                free = [name for name, count in counts.items() if not count]
+                words = " and ".join(f"{name} {count}" for name, count in counts.items())
+                advice = (
+                    f"Whose password may change: {' or '.join(free)}." if free else "Move the clients of one first."
+                )
+                yield Drift(f"Sessions of {application.name}: {words}.", advice)
 
 
 def _attributes(script: Script, role: Role, found: RoleState) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script, Statement
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     READ_OPTIONS,
     SECRET_OPTIONS,
@@ -25,6 +25,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 )
 
 READ_LIMIT, WRITE_LIMIT = 60.0, 600.0  # seconds of a whole script
+MOST_AT_ONCE = 100
+"""Statements of a transaction that go to the server in one message, which spares as many answers."""
 PATIENCE = "-c statement_timeout=60s"
 # What somebody who is no superuser may set. It has to be able to use the rights of the roles that it makes: those of
 # the owner make a database, and change what is in it.
@@ -51,14 +53,33 @@ ADVICE = {
 AGAIN = "Nothing of its transaction was applied. Correct that, and run again: the next run does what is left."
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Statements in a text for psql.
+
+    Attributes:
+        end: number of their last line, which psql names when one of them fails.
+        shown: the first of them without its secret.
+        count: how many they are.
+        script: number of their script.
+        database: where they run.
+    """
+
+    end: int
+    shown: str
+    count: int = 1
+    script: int = 0
+    database: str = ""
+
+
 class SqlError(CommandError):
     """A statement failed; the text holds its SQL state, the server's words, the statement and what to do."""
 
-    def __init__(self, state: str, words: str, statement: str, database: str) -> None:
+    def __init__(self, state: str, words: str, place: _Place) -> None:
         """Word an error of the server."""
-        where = f" in {database}" if database else ""
-        super().__init__(f"SQL state {state}{where}: {words}. The statement: {statement}; {ADVICE.get(state, AGAIN)}")
-        self.state = state
+        where = f" in {place.database}" if place.database else ""
+        super().__init__(f"SQL state {state}{where}: {words}. The statement: {place.shown}; {ADVICE.get(state, AGAIN)}")
+        self.state, self.script, self.of = state, place.script, place.count
 
 
 @dataclass(frozen=True)
@@ -104,7 +125,7 @@ class Server:
         output = self._psql("\n".join(lines) + "\n", READ_LIMIT, options, [])
         return [json.loads(part) for part in output.split(f"{_END}\n")[: len(queries)]]
 
-    def run(self, scripts: Iterable[Script], secret: bool = False) -> None:
+    def run(self, scripts: Sequence[Script], secret: bool = False) -> None:
         """Run scripts in their order; the first error ends it.
 
         Args:
@@ -114,25 +135,25 @@ class Server:
         Raises:
             SqlError: a statement failed.
         """
-        lines = ["\\set VERBOSITY verbose", "\\set SHOW_CONTEXT never"]
+        try:
+            self._run(scripts, secret, MOST_AT_ONCE)
+        except SqlError as error:
+            if error.of == 1:
+                raise
+            # One by one the statement is known that fails; what was applied was whole transactions, and those that are
+            # left begin with the one that was rolled back.
+            self._run(scripts[error.script :], secret, 1)
+
+    def _run(self, scripts: Sequence[Script], secret: bool, at_once: int) -> None:
+        text = _Text(["\\set VERBOSITY verbose", "\\set SHOW_CONTEXT never"])
         if secret and not self.instance:
-            lines += _QUIET.strip().splitlines()
-        places: list[tuple[int, Statement, str]] = []
-        count = len(lines)
-        for script in scripts:
-            begin, end = (["BEGIN;"], ["COMMIT;"]) if script.together else ([], [])
-            start = [*_connect(script.database), *begin]
-            lines += start
-            count += len(start)
-            for statement in script.statements:
-                text = f"{statement.sql};"
-                lines.append(text)
-                count += text.count("\n") + 1
-                places.append((count, statement, script.database))
-            lines += end
-            count += len(end)
+            text.add(_QUIET.strip())
+        for number, script in enumerate(scripts):
+            for line in _connect(script.database):
+                text.add(line)
+            text.add_script(number, script, at_once if script.together else 1)
         options = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE}" if self.instance else PLAIN_OPTIONS
-        self._psql("\n".join(lines) + "\n", WRITE_LIMIT, options, places)
+        self._psql("\n".join(text.lines) + "\n", WRITE_LIMIT, options, text.places)
 
     def attempt(
         self, database: str, attempts: Sequence[tuple[str, Sequence[str]]], passwords: Mapping[str, str]
@@ -169,7 +190,7 @@ class Server:
             raise
         return True
 
-    def _psql(self, text: str, limit: float, options: str, places: Sequence[tuple[int, Statement, str]]) -> str:
+    def _psql(self, text: str, limit: float, options: str, places: Sequence[_Place]) -> str:
         environment = {
             **self.environment,
             "PGAPPNAME": "steadfast",
@@ -191,16 +212,35 @@ def _tries(statements: Sequence[str]) -> list[str]:
     return [line for sql in statements for line in ("BEGIN;", f"{sql};", "\\echo :SQLSTATE", "ROLLBACK;")]
 
 
-def _worded(text: str, places: Sequence[tuple[int, Statement, str]]) -> CommandError:
+class _Text:
+    """A text for psql, and where its statements are."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.places: list[_Place] = []
+
+    def add(self, text: str) -> None:
+        self.lines += text.split("\n")
+
+    def add_script(self, number: int, script: Script, at_once: int) -> None:
+        if script.together:
+            self.add("BEGIN;")
+        for start in range(0, len(script.statements), at_once):
+            some = script.statements[start : start + at_once]
+            self.add("\\;\n".join(statement.sql for statement in some) + ";")
+            self.places.append(_Place(len(self.lines), some[0].text, len(some), number, script.database))
+        if script.together:
+            self.add("COMMIT;")
+
+
+def _worded(text: str, places: Sequence[_Place]) -> CommandError:
     """Return an error with the statement that failed; what psql repeats of it may hold a secret, and is left out."""
     found = _ERROR.search(text)
     if not found:
         return CommandError("\n".join(line for line in text.splitlines() if not line.startswith("LINE ")))
     line, state, words = int(found[1]), found[2], found[3]
-    for end, statement, database in places:
-        if line <= end:
-            return SqlError(state, words, statement.text, database)
-    return SqlError(state, words, "COMMIT" if places else "a query of the catalogues", "")
+    last = _Place(line, "COMMIT" if places else "a query of the catalogues")
+    return SqlError(state, words, next((place for place in places if line <= place.end), last))
 
 
 def _connect(database: str) -> list[str]:

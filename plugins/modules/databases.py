@@ -17,10 +17,11 @@ options:
   operation:
     description:
       - C(reconcile) applies what lacks. C(look) only says what lacks, as C(pending).
+      - C(rotate) changes the passwords that differ, and nothing else.
       - C(prove) tries as each account what it must and must not be able to do, and returns the answers as C(probes).
         Nothing of it stays.
     type: str
-    choices: [reconcile, look, prove]
+    choices: [reconcile, look, rotate, prove]
     default: reconcile
   applications:
     description: All applications, as in the variable C(postgresql_applications).
@@ -115,6 +116,11 @@ pending:
   returned: when O(operation=look)
   type: list
   elements: dict
+refused:
+  description: Why a run would change nothing.
+  returned: when O(operation=look) and there is a reason
+  type: list
+  elements: str
 probes:
   description: One entry an application, with whether its accounts are kept apart, and every surprise.
   returned: when O(operation=prove)
@@ -122,6 +128,11 @@ probes:
   elements: dict
 drift:
   description: What exists and is not declared, each with what an operator may do about it.
+  returned: unless O(operation=prove)
+  type: list
+  elements: dict
+turns:
+  description: Of accounts with two logins, which one is in use and whose password may change next.
   returned: unless O(operation=prove)
   type: list
   elements: dict
@@ -149,6 +160,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     query,
 )
 
+OPERATIONS = ["reconcile", "look", "rotate", "prove"]
 CONNECTION: dict[str, Any] = {
     "host": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 5432},
@@ -188,11 +200,13 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
         probes = _database_proof.prove(server, every, given["only"], passwords) if server else []
         return {"changes": [], "probes": probes}
     looks = given["operation"] == "look"
-    plan = _database_apply.reconcile(server, every, given["only"], passwords, check_mode or looks)
+    apply = _database_apply.rotate if given["operation"] == "rotate" else _database_apply.reconcile
+    plan = apply(server, every, given["only"], passwords, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,
         **({"pending": plan.changes} if looks else {}),
         "drift": [asdict(found) for found in plan.drift],
+        "turns": [asdict(found) for found in plan.turns],
         "seconds": round(time.monotonic() - started, 3),
         **({"diff": {"before": "", "after": plan.sql, "after_header": "SQL"}} if with_diff else {}),
     }
@@ -202,7 +216,7 @@ def main() -> None:
     """Read the arguments, reconcile, print the result."""
     module = AnsibleModule(
         argument_spec={
-            "operation": {"type": "str", "choices": ["reconcile", "look", "prove"], "default": "reconcile"},
+            "operation": {"type": "str", "choices": OPERATIONS, "default": "reconcile"},
             "applications": {"type": "list", "elements": "dict", "required": True},
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
@@ -216,12 +230,18 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    looks = given["operation"] == "look"
     try:
         result = operate(given, module.check_mode, module._diff)
     except RefusalError as refusal:
-        module.fail_json(msg="Refused, and nothing was changed.\n" + "\n".join(f"- {text}" for text in refusal.texts))
+        result = {"refused": refusal.texts}
+        if not looks:
+            lines = "\n".join(f"- {text}" for text in refusal.texts)
+            module.fail_json(msg=f"Refused, and nothing was changed.\n{lines}")
     except CommandError as error:
-        module.fail_json(msg=str(error))
+        result = {"refused": [str(error)]}
+        if not looks:
+            module.fail_json(msg=str(error))
     module.exit_json(changed=bool(result.get("changes")), **result)
 
 

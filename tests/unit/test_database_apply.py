@@ -15,7 +15,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _scram,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import passwords
-from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script, condensed
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import (
+    RefusalError,
+    Script,
+    condensed,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import Instance, change
 from applications import PASSWORD, application, declared
@@ -151,6 +155,46 @@ def test_elsewhere_a_password_is_tried() -> None:
     assert result.changes == [change("role", "crm_app", "another password", "password set")]
 
 
+TWO = application(
+    "crm",
+    accounts=[
+        {
+            "name": "crm_app",
+            "password": PASSWORD,
+            "second_password": "the other password",
+            "rotation": "alternating",
+            "member_of": ["crm_rw"],
+        }
+    ],
+)
+
+
+def rotated(sessions: dict[str, int], check_mode: bool = False) -> tuple[Listener, Any]:
+    state = cluster(_scram.verifier(PASSWORD, b"salt", 1)) | {"sessions": sessions}
+    role = [False, True, *COLUMNS, 7, _scram.verifier(PASSWORD, b"salt", 1), "?"]
+    state["roles"] = [*state["roles"][:-1], ["crm_app_a", *role], ["crm_app_b", *role]]
+    server = Listener([state])
+    return server, _database_apply.rotate(server, [declared(TWO)], "", passwords(TWO), check_mode)
+
+
+def test_a_rotation_changes_passwords_alone_and_says_whose_turn_it_is() -> None:
+    server, result = rotated({"crm_app_a": 2})
+    ((statements, secret),) = server.given
+    assert secret
+    assert [text.split("'")[0] for text in statements] == ['ALTER ROLE "crm_app_b" PASSWORD ']
+    assert result.changes == [change("role", "crm_app_b", "another password", "password set")]
+    assert [(one.text, one.advice) for one in result.turns] == [
+        ("Sessions of crm: crm_app_a 2 and crm_app_b 0.", "Whose password may change: crm_app_b.")
+    ]
+    predicted_server, predicted = rotated({"crm_app_a": 2}, check_mode=True)
+    assert (predicted_server.given, predicted.changes) == ([], result.changes)
+
+
+def test_a_rotation_of_a_login_in_use_is_refused() -> None:
+    with pytest.raises(RefusalError, match="crm_app_b has 1 sessions and would get another password"):
+        rotated({"crm_app_b": 1})
+
+
 def test_the_proof_names_every_surprise() -> None:
     shop = declared(application("shop"))
     with_shop = cluster()
@@ -203,6 +247,9 @@ def test_findings() -> None:
     assert first.text.endswith("role r9: absent -> account; and 1 more.")
     assert (second.text, second.advice) == ("The database x belongs to no application.", "Drop it.")
     assert list(_database_findings.findings("db1", {"changes": [], "drift": []})) == []
+    (refused,) = _database_findings.findings("db1", {"refused": ["crm: the role crm_app is a superuser"]})
+    words = "The databases cannot be applied: crm: the role crm_app is a superuser."
+    assert (refused.severity, refused.text) == ("error", words)
 
 
 @pytest.mark.parametrize(("count", "lines"), [(20, 20), (21, 1)])

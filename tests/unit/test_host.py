@@ -55,11 +55,12 @@ AGENT = {"comment": "agent", "port": 9100, "protocol": "tcp", "networks": ["10.7
 @pytest.mark.parametrize(
     ("host", "cluster", "expected"),
     [
-        ("db1", platform(), SSH | POSTGRESQL | PGBOUNCER),
+        ("db1", platform(), SSH | POSTGRESQL),
+        ("db1", platform(cluster={"pools": {"port": 6432}}), SSH | POSTGRESQL | PGBOUNCER),
         ("ops1", platform(), SSH),
-        ("db1", platform(cluster={"backup_port": 8432}), SSH | POSTGRESQL | PGBOUNCER | BACKUP),
+        ("db1", platform(cluster={"backup_port": 8432}), SSH | POSTGRESQL | BACKUP),
         ("ops1", platform(cluster={"backup_port": 8432}), SSH | BACKUP),
-        ("ops1", platform(ops1={"duties": ["pooler"]}, cluster={"backup_port": 8432}), SSH | PGBOUNCER),
+        ("ops1", platform(ops1={"duties": ["pooler"]}, cluster={"pools": {"port": 6432}}), SSH | PGBOUNCER),
         ("db1", platform(db1={"duties": ["database"]}), SSH | POSTGRESQL),
         ("ops1", platform(ops1=wanted(ssh_networks=["10.9.0.0/24"])), {"SSH": ([22], ["10.9.0.0/24"])}),
         ("ops1", platform(ops1=wanted(open_ports=[AGENT])), SSH | {"agent": ([9100], ["10.7.0.0/16"])}),

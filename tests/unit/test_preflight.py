@@ -362,6 +362,8 @@ def test_the_cluster_for_the_decision() -> None:
         "locale_provider": "libc",
         "adopt": "7432100000000000000",
         "administrators": [],
+        "applications": [],
+        "pools": {},
         "repositories": [],
         "backup_port": 0,
     }

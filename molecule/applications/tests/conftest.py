@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from declared import declared
 from lab import INVENTORY, STATE
 
 if TYPE_CHECKING:
@@ -68,13 +69,6 @@ def database(lab: Lab) -> Callable[..., Database]:
     return of
 
 
-def declared() -> list[dict[str, Any]]:
-    """Return the applications of the inventory, as they are written."""
-    path = INVENTORY / "group_vars" / "main" / "applications.yml"
-    found: list[dict[str, Any]] = yaml.safe_load(path.read_text())["postgresql_applications"]
-    return found
-
-
 @pytest.fixture
 def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     """Variables that declare one more application, which is removed afterwards."""
@@ -88,9 +82,11 @@ def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "variables.yml"
     path.write_text(yaml.safe_dump({"postgresql_applications": [*declared(), entry]}))
     yield path
-    leaving = {"name": "crm", "state": "absent"} | {"accounts": entry["accounts"]}
-    path.write_text(
-        yaml.safe_dump({"postgresql_applications": [*declared(), leaving], "postgresql_databases_destroy": ["crm"]})
-    )
+    *others, last = yaml.safe_load(path.read_text())["postgresql_applications"]
+    leaving = {
+        "postgresql_applications": [*others, last | {"state": "absent"}],
+        "postgresql_databases_destroy": ["crm"],
+    }
+    path.write_text(yaml.safe_dump(leaving))
     lab.playbook("playbooks/apply_databases.yml", "-e", f"@{path}")
     assert lab.sql("db1", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^crm'") == "0"

@@ -195,7 +195,7 @@ def test_an_extension_that_the_server_lacks_is_refused(lab: Lab, with_crm: Path)
 
 def test_accounts_that_are_not_kept_apart_are_found(lab: Lab) -> None:
     passed = lab.playbook(CHECK, "-e", "depth=full")
-    assert "isolation: 4 of 4 passed, on cloudflow, creativeflow, qrosity, synergyflow" in passed.output
+    assert "isolation: 4 of 4 passed, on cloudflow, creativeflow, qrosity and synergyflow" in passed.output
     sql(lab, "cloudflow", "GRANT CONNECT ON DATABASE cloudflow TO qrosity_app")
     try:
         run = lab.playbook(CHECK, "-e", "depth=full", expect=2)

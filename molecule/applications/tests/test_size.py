@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-
-from .conftest import declared
+from declared import declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +84,8 @@ RIGHTS = """
 SELECT has_table_privilege('cloudflow_rw', 'free', 'INSERT'),
   has_database_privilege('cloudflow_ro', 'cloudflow', 'CONNECT')
 """
-MODULE = "AnsiballZ_databases"
+# The module comes over standard input, so it has no name: it is what started psql.
+KILL = "psql=$(pgrep -u postgres -f [O]N_ERROR_STOP=1.-f) && kill -9 $(ps -o ppid= -p $psql) $psql"
 
 
 @pytest.fixture
@@ -105,8 +105,7 @@ def test_a_run_that_is_killed_in_the_middle_of_grants_is_completed_by_the_next(l
         holder = pool.submit(lab.ssh, "db1", psql, HOLD)
         run = lab.begun(APPLY)
         lab.wait(lambda: lab.sql("db1", WAITING) == "1", 30)
-        lab.shell("db1", f"pkill -9 -f [A]{MODULE[1:]}")
-        lab.shell("db1", "pkill -9 -u postgres -x psql")
+        lab.shell("db1", KILL)
         lab.sql("db1", END)
         holder.result()
         assert run.wait() != 0
