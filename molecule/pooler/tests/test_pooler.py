@@ -210,11 +210,15 @@ def test_pools_that_are_led_elsewhere(client: Client) -> None:
 
 
 def test_saturation_is_said(client: Client) -> None:
-    sleepers = [client.begin("psql -XAtqc 'SELECT pg_sleep(15)'") for _ in range(14)]
-    client.lab.wait(lambda: busy(client.lab) >= 14, 20)
-    output = checked(client.lab)
-    for sleeper in sleepers:
-        sleeper.communicate(timeout=60)
+    lab = client.lab
+    sleepers = [client.begin("psql -XAtqc 'SELECT pg_sleep(300)'") for _ in range(14)]
+    try:
+        lab.wait(lambda: busy(lab) >= 14, 30)
+        output = checked(lab)
+    finally:
+        lab.sql("db1", f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = $${ACCOUNT}$$")
+        for sleeper in sleepers:
+            sleeper.communicate(timeout=60)
     assert "warning: The pool synergyflow on db1 is saturated: 14 of 16 server connections work" in output
 
 
