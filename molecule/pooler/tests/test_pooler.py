@@ -211,14 +211,13 @@ def test_pools_that_are_led_elsewhere(client: Client) -> None:
 
 def test_saturation_is_said(client: Client) -> None:
     lab = client.lab
-    sleepers = [client.begin("psql -XAtqc 'SELECT pg_sleep(300)'") for _ in range(14)]
+    sleepers = client.begin("for i in $(seq 14); do psql -XAtqc 'SELECT pg_sleep(300)' & done; wait")
     try:
         lab.wait(lambda: busy(lab) >= 14, 30)
         output = checked(lab)
     finally:
         lab.sql("db1", f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = $${ACCOUNT}$$")
-        for sleeper in sleepers:
-            sleeper.communicate(timeout=60)
+        sleepers.communicate(timeout=60)
     assert "warning: The pool synergyflow on db1 is saturated: 14 of 16 server connections work" in output
 
 
