@@ -58,7 +58,9 @@ SELECT json_build_object(
   'schemas', (SELECT coalesce(json_object_agg(nspname, json_build_object('owner', pg_get_userbyid(nspowner),
       'comment', coalesce(obj_description(oid, 'pg_namespace'), ''),
       'acl', coalesce(nspacl, acldefault('n', nspowner))::text[])), '{}')
-    FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
+    FROM pg_namespace AS namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend
+        WHERE classid = 'pg_namespace'::regclass AND objid = namespace.oid AND deptype = 'e')),
   'relations', (SELECT coalesce(json_agg(json_build_array(nspname, relname, relkind, pg_get_userbyid(relowner),
       coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))::text[])
       ORDER BY nspname, relname), '[]')
