@@ -335,20 +335,27 @@ def _directories(context: Context) -> list[str]:
 
 
 def _returned(context: Context) -> dict[str, float]:
-    """Return since when each repository gets WAL that was suspended or not there: it owes a full backup since then.
+    """Return since when each repository gets WAL again that was suspended or removed: it owes a full backup since then.
 
     The file that the role writes remembers it, so that a killed run forgets nothing.
     """
-    seen = context.seen(context.keeper["name"]) or {}
-    before: Json = seen.get("check") or {}
-    if not before:
-        return {}
+    before = _written_before(context)
     now = (context.observed.get(context.keeper["name"]) or {}).get("clock", {}).get("now", 0.0)
-    served = {item["name"] for item in before.get("repositories", []) if not item["suspended"]}
-    back = {
-        item.name: float(int(now)) for item in context.repositories if item.name not in served and not item.suspended
-    }
+    was = {item["name"] for item in before.get("repositories", []) if item["suspended"]} | {*before.get("former", [])}
+    back = {item.name: float(int(now)) for item in context.repositories if item.name in was and not item.suspended}
     return {**before.get("returned", {}), **back}
+
+
+def _former(context: Context) -> list[str]:
+    """Return the repositories that were there once."""
+    before = _written_before(context)
+    names = {item["name"] for item in before.get("repositories", [])} | {*before.get("former", [])}
+    return sorted(names - {repository.name for repository in context.repositories})
+
+
+def _written_before(context: Context) -> Json:
+    """Return what the role wrote on the repository host for its programs."""
+    return (context.seen(context.keeper["name"]) or {}).get("check") or {}
 
 
 def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
@@ -364,6 +371,7 @@ def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
     if REPOSITORY in member["duties"]:
         found["wal_segment_bytes"] = _segment_bytes(context)
         found["returned"] = _returned(context)
+        found["former"] = _former(context)
         found["repositories"] = [_checked(repository) for repository in context.repositories]
     if DATABASE in member["duties"]:
         size = emergency_bytes(own["postgresql_backup_emergency_file"])

@@ -233,6 +233,9 @@ def test_taking_a_repository_out_needs_a_word(keeper: dict[str, Any], confirm: s
         pytest.param(TAKEN_OUT, 500, ["offsite"], id="it comes back"),
         pytest.param(TAKEN_OUT, 2000, [], id="it has a newer one"),
         pytest.param(
+            {"check": {"former": ["offsite"], "repositories": []}}, 500, ["offsite"], id="it was removed and is back"
+        ),
+        pytest.param(
             {"check": {"returned": {"offsite": 900}, **IN["check"]}}, 500, ["offsite"], id="killed after that"
         ),
         pytest.param({"check": {"returned": {"offsite": 900}, **IN["check"]}}, 901, [], id="made since"),
@@ -242,6 +245,12 @@ def test_a_repository_that_returns_owes_a_full_backup(keeper: dict[str, Any], fu
     decision = decide("ops1", keeper=keeper, infos=(WHOLE, WHOLE | {"full": full}))
     assert [backup["repository"] for backup in decision["backup"]["owed"]] == owed
     assert decision["self"]["backup"]["check"]["returned"]["offsite"] in {900, 1000}
+
+
+def test_a_repository_that_is_removed_is_remembered() -> None:
+    assert decide("ops1", repositories=(LOCAL,), keeper=IN)["self"]["backup"]["check"]["former"] == ["offsite"]
+    own = decide("ops1", repositories=(LOCAL, OFFSITE), keeper={"check": {"former": ["offsite"]}})["self"]["backup"]
+    assert own["check"]["former"] == []
 
 
 def test_a_suspended_repository_is_in_no_configuration() -> None:
