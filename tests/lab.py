@@ -67,7 +67,7 @@ class Lab:
         predicted = self.playbook(name, "--check", *arguments).changes
         run = self.playbook(name, *arguments)
         assert predicted
-        assert sorted(predicted) == sorted(run.changes)
+        assert sorted(predicted) == sorted(run.changes), sorted(set(predicted) ^ set(run.changes))
         return run
 
     def killed(self, task: str, name: str, *arguments: str) -> None:

@@ -100,7 +100,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         descriptions: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Run the module on the host with what the host needs to know, and no more."""
-        options = {name: given[name] for name in ("directory", "group", "common_name")}
+        options = {name: given[name] for name in ("directory", "group", "group_expected", "common_name")}
         options |= {"step": step, "contents": dict(contents or {}), "descriptions": dict(descriptions or {})}
         answer: dict[str, Any] = self._execute_module(
             module_name="steadfast.postgresql.certificate", module_args=options, task_vars=self._variables

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_config, _repositories, _units
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_units as _systemd
 from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import Host, Site
+from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_memory import Memory
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, REPOSITORY
 from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import FULL, POSIX, Repository
 
@@ -195,9 +196,15 @@ def refusals(context: Context, bootstraps: bool, system: str | None) -> Iterator
 
 
 def left(context: Context) -> Iterator[str]:
-    """Yield what is not configured, because nobody knows where the repository host is."""
-    if context.repositories and not context.keeper["address"]:
-        name = context.keeper["name"]
+    """Yield what is not configured or said, because nobody knows where the repository host is or how it stands."""
+    if not context.repositories:
+        return
+    name = context.keeper["name"]
+    if context.seen(name) is None:  # otherwise its own check says so
+        for repository in context.repositories:
+            if repository.suspended:
+                yield f"repository {repository.name}: is suspended, and gets no WAL and no backups until it is back"
+    if not context.keeper["address"]:
         yield (
             f"pgbackrest.conf: is not written on the database hosts, because the address of {name} is not known; run "
             f"site.yml once it answers, or write postgresql_address for {name}"
@@ -206,9 +213,17 @@ def left(context: Context) -> Iterator[str]:
 
 def newly_suspended(context: Context) -> list[str]:
     """Return the repositories that this run would take out."""
-    seen = context.seen(context.keeper["name"]) if context.repositories else None
-    was = {item["name"]: item["suspended"] for item in ((seen or {}).get("check") or {}).get("repositories", [])}
-    return [item.name for item in context.repositories if item.suspended and not was.get(item.name, True)]
+    return _memory(context).newly_suspended(context.repositories)
+
+
+def _memory(context: Context) -> Memory:
+    return Memory.of([(context.seen(host) or {}).get("check") for host in context.observed])
+
+
+def _returned(context: Context) -> dict[str, float]:
+    """Return since when each repository gets WAL again that was suspended or removed."""
+    clocks = ((seen or {}).get("clock", {}).get("now", 0.0) for seen in context.observed.values())
+    return _memory(context).returned_of(context.repositories, max(clocks, default=0.0))
 
 
 def clone_from(context: Context) -> int:
@@ -334,23 +349,6 @@ def _directories(context: Context) -> list[str]:
     return list(found)
 
 
-def _returned(context: Context) -> dict[str, float]:
-    """Return since when each repository gets WAL that was suspended or not there: it owes a full backup since then.
-
-    The file that the role writes remembers it, so that a killed run forgets nothing.
-    """
-    seen = context.seen(context.keeper["name"]) or {}
-    before: Json = seen.get("check") or {}
-    if not before:
-        return {}
-    now = (context.observed.get(context.keeper["name"]) or {}).get("clock", {}).get("now", 0.0)
-    served = {item["name"] for item in before.get("repositories", []) if not item["suspended"]}
-    back = {
-        item.name: float(int(now)) for item in context.repositories if item.name not in served and not item.suspended
-    }
-    return {**before.get("returned", {}), **back}
-
-
 def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
     """Return what the programs on the host know: check_archive and backup."""
     own, cluster = context.own, context.cluster
@@ -360,11 +358,12 @@ def _check(context: Context, member: Json, emergency: str) -> dict[str, Any]:
         "metrics": own["postgresql_backup_metrics_directory"],
         # For a run in which a member cannot be asked.
         "addresses": {item["name"]: item["address"] for item in context.members if item["address"]},
+        "returned": _returned(context),
+        "former": _memory(context).former_of(context.repositories),
+        "repositories": [_checked(repository) for repository in context.repositories],
     }
     if REPOSITORY in member["duties"]:
         found["wal_segment_bytes"] = _segment_bytes(context)
-        found["returned"] = _returned(context)
-        found["repositories"] = [_checked(repository) for repository in context.repositories]
     if DATABASE in member["duties"]:
         size = emergency_bytes(own["postgresql_backup_emergency_file"])
         wal = own["postgresql_server_wal_directory"] or f"{own['postgresql_server_data_directory']}/pg_wal"

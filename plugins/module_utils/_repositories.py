@@ -34,6 +34,9 @@ FULL = "full"
 KINDS = (FULL, "differential", "incremental")
 S3_NEEDED = ("bucket", "endpoint", "region", "key", "key_secret")
 
+# A repository's directory is given to its user.
+_SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr"}
+_SHARED = {"/home", "/media", "/mnt", "/opt", "/srv", "/var", "/var/backups", "/var/lib", "/var/log", HOME}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
@@ -157,6 +160,7 @@ def _one(path: str, item: Json) -> Iterator[Mistake]:
         is_what = f"has {len(passphrase)} characters" if passphrase else "is empty"
         advice = f"write at least {PASSPHRASE_LENGTH}, from a secrets manager or an environment variable"
         yield Mistake(f"{path}.passphrase", f"{is_what}; {advice}")
+    yield from _written(path, item)
     number = item.get("number")
     if number and not 1 <= number <= MOST:
         yield Mistake(
@@ -168,8 +172,25 @@ def _one(path: str, item: Json) -> Iterator[Mistake]:
     place = item.get("path") or "/x"
     if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", place) or ".." in place:
         yield Mistake(f"{path}.path", f"{shown(place)} is no absolute path; write such as /srv/backup/main")
+    elif item.get("type") == POSIX and (place in _SHARED or place.split("/")[1] in _SYSTEM):
+        text = f"{place} belongs to the system, and the repository would take it over; write a directory of its own"
+        yield Mistake(f"{path}.path", f"{text}, such as /srv/backup/main")
     yield from _s3(path, item)
     yield from _schedules(f"{path}.schedule", item.get("schedule"))
+
+
+def _written(path: str, item: Json) -> Iterator[Mistake]:
+    """Yield what does not survive in pgBackRest's configuration: it takes a line, and drops blanks at its ends."""
+    s3 = item.get("s3") or {}
+    texts = {"passphrase": item.get("passphrase"), **{f"s3.{key}": s3.get(key) for key in S3_NEEDED}}
+    for key, text in texts.items():
+        if text and (text != text.strip() or not text.isprintable()):
+            advice = "pgBackRest reads one line, and drops blanks at its ends; write it without"
+            yield Mistake(
+                f"{path}.{key}", f"holds a line break, another control character or a blank at an end; {advice}"
+            )
+    if "/" in (s3.get("endpoint") or ""):
+        yield Mistake(f"{path}.s3.endpoint", f"{shown(s3['endpoint'])} is no host; write its name or address alone")
 
 
 def _s3(path: str, item: Json) -> Iterator[Mistake]:

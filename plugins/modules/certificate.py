@@ -21,9 +21,13 @@ options:
     type: str
     required: true
   group:
-    description: Group that may read the private key, which is root's with mode C(0640). It must exist.
+    description: Group that may read the private key, which is root's with mode C(0640). It is made where it is missing.
     type: str
     default: ssl-cert
+  group_expected:
+    description: Whether a package that the same play installs makes the group, so that check mode does not list it.
+    type: bool
+    default: false
   common_name:
     description: Common name of the certificate, the inventory name of the host.
     type: str
@@ -240,6 +244,7 @@ def arguments() -> dict[str, Any]:
     return {
         "directory": {"type": "str", "required": True},
         "group": {"type": "str", "default": "ssl-cert"},
+        "group_expected": {"type": "bool", "default": False},
         "common_name": {"type": "str", "required": True},
         "names": strings,
         "lifetime_days": {"type": "int", "default": 397},
@@ -261,7 +266,8 @@ def main() -> None:
     try:
         if not module.check_mode:
             _certificate_files.clean(place)
-        changes = _certificate_files.make_group(place, predict=module.check_mode)
+        expected = module.check_mode and given["group_expected"]
+        changes = [] if expected else _certificate_files.make_group(place, predict=module.check_mode)
         if given["step"] == "request":
             made, request = _certificate_files.request(place, given["common_name"], predict=module.check_mode)
             changes += made

@@ -93,10 +93,17 @@ class Play:
         return {host: self.seen(host, name) for host in self.members}
 
     def changes(self, host: str) -> Iterator[Json]:
-        """Yield the changes that a host's modules made or predicted, in the order of the run."""
+        """Yield the changes that a host's modules made or predicted, in the order of the run.
+
+        Each is told once: what two roles need is predicted by both.
+        """
+        told: list[Json] = []
         for name, value in self._task_vars["hostvars"].raw_get(host).items():
             if name.startswith(PREFIX) and isinstance(value, Mapping):
-                yield from value.get("changes", ())
+                for change in value.get("changes", ()):
+                    if change not in told:
+                        told.append(change)
+                        yield change
 
     def refusal(self, texts: Sequence[str]) -> str:
         """Word refusals: the whole list where the cluster is spoken for, a pointer elsewhere."""

@@ -93,7 +93,7 @@ def test_changes() -> None:
             "another_role": {"changes": [3]},
             "__postgresql_server_plan": {"phase": "none"},
             "__postgresql_server_text": "changes",
-            "__postgresql_replication_slots": {"changes": [4]},
+            "__postgresql_replication_slots": {"changes": [4, 1]},
         }
     }
     assert list(play(variables=variables).changes("db1")) == [1, 2, 4]

@@ -61,10 +61,12 @@ def given(
     hosts: Mapping[str, Any] | None = None,
     repositories: tuple[dict[str, Any], ...] = (LOCAL, OFFSITE),
     infos: tuple[Any, ...] = (WHOLE, WHOLE),
+    *,
     keeper: Mapping[str, Any] | None = None,
+    database: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Given:
-    """A platform with backups; at rest unless something else is said."""
+    """A platform with backups; at rest unless something else is said of the repository host or the databases'."""
     found = whole.given(host, hosts, cluster=whole.cluster(repositories=list(repositories), backup_port=8432), **more)
     for name, observed in found.observed.items():
         if observed is None:
@@ -76,7 +78,7 @@ def given(
             }
             backup = seen([SERVICE, *KEEPERS_TIMERS], repositories=held, **(keeper or {}))
         else:
-            backup = seen([SERVICE, CHECK])
+            backup = seen([SERVICE, CHECK], **(database or {}))
         whole.seen(found, name)["backup"] = backup
     return found
 
@@ -227,11 +229,26 @@ def test_taking_a_repository_out_needs_a_word(keeper: dict[str, Any], confirm: s
     assert _decision.decide(replace(found, confirm=confirm))["refusals"] == refusals
 
 
+def test_the_database_hosts_remember_what_the_repository_host_had() -> None:
+    out = given("db1", healthy(ops1=None), repositories=(LOCAL, GONE), database=IN)
+    assert _decision.decide(out)["refusals"] == [STATEMENT]
+    stated = _decision.decide(replace(out, confirm="main"))
+    assert "repository offsite: is suspended, and gets no WAL and no backups until it is back" in stated["left"]
+    assert decide("db1", healthy(ops1=None), repositories=(LOCAL, GONE), database=TAKEN_OUT)["refusals"] == []
+
+    back = decide("db1", infos=(WHOLE, WHOLE | {"full": 500}), database=TAKEN_OUT)
+    assert [backup["repository"] for backup in back["backup"]["owed"]] == ["offsite"]
+    assert back["self"]["backup"]["check"]["returned"] == {"offsite": 1000}
+
+
 @pytest.mark.parametrize(
     ("keeper", "full", "owed"),
     [
         pytest.param(TAKEN_OUT, 500, ["offsite"], id="it comes back"),
         pytest.param(TAKEN_OUT, 2000, [], id="it has a newer one"),
+        pytest.param(
+            {"check": {"former": ["offsite"], "repositories": []}}, 500, ["offsite"], id="it was removed and is back"
+        ),
         pytest.param(
             {"check": {"returned": {"offsite": 900}, **IN["check"]}}, 500, ["offsite"], id="killed after that"
         ),
@@ -242,6 +259,12 @@ def test_a_repository_that_returns_owes_a_full_backup(keeper: dict[str, Any], fu
     decision = decide("ops1", keeper=keeper, infos=(WHOLE, WHOLE | {"full": full}))
     assert [backup["repository"] for backup in decision["backup"]["owed"]] == owed
     assert decision["self"]["backup"]["check"]["returned"]["offsite"] in {900, 1000}
+
+
+def test_a_repository_that_is_removed_is_remembered() -> None:
+    assert decide("ops1", repositories=(LOCAL,), keeper=IN)["self"]["backup"]["check"]["former"] == ["offsite"]
+    own = decide("ops1", repositories=(LOCAL, OFFSITE), keeper={"check": {"former": ["offsite"]}})["self"]["backup"]
+    assert own["check"]["former"] == []
 
 
 def test_a_suspended_repository_is_in_no_configuration() -> None:

@@ -10,6 +10,10 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories
 
 R = "postgresql_backup_repositories"
 EXAMPLE = "such as daily, 'Sun 02:00', 'Mon..Sat 02:00' or '*-*-01 03:30'"
+ONE_LINE = (
+    "holds a line break, another control character or a blank at an end; pgBackRest reads one line, and drops blanks "
+    "at its ends; write it without"
+)
 BUCKET = {"bucket": "b", "endpoint": "s3.example.com", "region": "us-west-2", "key": "k", "key_secret": "s"}
 
 
@@ -64,6 +68,27 @@ WRONG = [
         [posix(), s3(passphrase="correct horse battery staple")],
         f"{R}[1].passphrase: is the passphrase of {R}[0] as well; give each its own, so that one that leaks opens one",
     ),
+    *(
+        ([posix(passphrase=text)], f"{R}[0].passphrase: {ONE_LINE}")
+        for text in (
+            "twenty characters and\nanother line",
+            " a blank at the beginning",
+            "at the end\t of a long one \t",
+        )
+    ),
+    ([s3(s3=BUCKET | {"key": "k "})], f"{R}[0].s3.key: {ONE_LINE}"),
+    (
+        [s3(s3=BUCKET | {"endpoint": "https://s3.example.com"})],
+        f'{R}[0].s3.endpoint: "https://s3.example.com" is no host; write its name or address alone',
+    ),
+    *(
+        (
+            [posix(path=text)],
+            f"{R}[0].path: {text} belongs to the system, and the repository would take it over; write a directory of "
+            "its own, such as /srv/backup/main",
+        )
+        for text in ("/etc", "/srv", "/etc/pgbackrest", "/srv/pgbackrest", "/tmp/x")
+    ),
     ([posix(number=5)], f"{R}[0].number: 5 is no number of a repository; write 1 to 4, or 0 for a free one"),
     (
         [posix(number=2), s3(number=2)],
@@ -115,6 +140,11 @@ def test_each_mistake(given: list[dict[str, Any]], words: str) -> None:
 
 def test_all_mistakes_at_once() -> None:
     assert len(mistakes(posix(name="X", passphrase="", retention_days=0), None, s3(s3=None))) == 3 + len(BUCKET)
+
+
+def test_a_disk_of_its_own_may_be_a_repository() -> None:
+    assert mistakes(posix(path="/backup"), s3(path="/etc")) == []
+    assert mistakes(posix(path="/var/lib/backups", passphrase="quotes ' \" # ; = % ü and blanks")) == []
 
 
 def test_another_bucket_is_another_place() -> None:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Database
     from lab import Lab
+
+    from .conftest import Database
 
 ROTATE = "playbooks/rotate_secrets.yml"
 

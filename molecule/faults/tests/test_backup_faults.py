@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,28 @@ def test_without_the_repository_host_wal_waits(lab: Lab) -> None:
     archived(lab)
     assert findings(lab, "ops1", "repository") == RIGHT
     assert findings(lab, "db1", "database") == RIGHT
+
+
+def test_a_dead_repository_host_is_taken_out(mended: Lab) -> None:
+    suspended = ("-e", json.dumps({"postgresql_backup_suspended_repositories": ["local"]}))
+    said = "repository local: is suspended, and gets no WAL and no backups until it is back"
+    mended.stop("ops1")
+    refused = mended.playbook("site.yml", *suspended, expect=None)
+    assert "takes out local: from then on no WAL and no backup goes there" in refused.output
+    assert "To go on, write -e confirm=main" in refused.output
+    assert set(refused.changed.values()) == {0}
+
+    stated = mended.playbook("site.yml", *suspended, "-e", "confirm=main", expect=UNREACHABLE)
+    assert said in stated.output
+    archived(mended)
+    assert said in mended.playbook("site.yml", *suspended, expect=UNREACHABLE).output
+    assert said in mended.playbook("playbooks/check_cluster.yml", *suspended, expect=UNREACHABLE).output
+
+    mended.start("ops1")
+    run = mended.playbook("site.yml")
+    assert "ops1: backup local: due -> full" in run.changes
+    assert "all since backup" in findings(mended, "ops1", "repository")
+    assert set(mended.playbook("site.yml").changed.values()) == {0}
 
 
 def test_without_the_object_storage_wal_waits(lab: Lab) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 ANNOUNCED = "db2 held the cluster"
 RULES = "/etc/postgresql/16/main/pg_hba.conf"
+PROGRAMS = "/etc/pgbackrest/steadfast.json"
 STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE application_name = $$db2$$ AND state = $$streaming$$"
 
 
@@ -25,7 +26,7 @@ def test_a_standby_is_cloned_while_another_is_away(lab: Lab) -> None:
     assert ANNOUNCED in predicted.output
     lab.stop("db3")
     run = lab.playbook("site.yml", expect=None)
-    assert run.output.index(ANNOUNCED) < run.output.index("Clone the primary")
+    assert run.output.index(ANNOUNCED) < run.output.index("Clone the newest backup, or the primary")
     assert "db2: instance 16/main: absent -> cloned" in run.changes
     assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "t"
     assert lab.sql("db1", STREAMING) == "1"
@@ -43,6 +44,8 @@ def test_a_member_that_nobody_knows_has_no_rule_until_it_is_seen(lab: Lab) -> No
     wipe(lab, "db2", "/var/lib/steadfast/main")
     # As if db3 had never been seen: nobody wrote its address down.
     lab.shell("db1", f"sed -i /db3/,+1d {RULES}")
+    for host in ("db1", "db2", "ops1"):
+        lab.shell(host, f"sed -i /db3/d {PROGRAMS}")
     lab.stop("db3")
     run = lab.playbook("site.yml", expect=None)
     assert "pg_hba.conf: has no rule for the replication of db3, whose address is not known" in run.output

@@ -101,17 +101,25 @@ def test_every_host_tries_every_server_and_nothing_is_touched(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "words"),
+    ("method", "answers"),
     [
-        ("scram-sha-256", "it goes on without TLS"),
-        ("ident", 'it refuses something else, 28000: Ident authentication failed for user "steadfast_probe"'),
+        ("scram-sha-256", [f"{FROM_ALL}: it goes on without TLS"]),
+        # The firewall of the other hosts lets nobody ask them who their user is.
+        (
+            "ident",
+            [
+                "from db1, db2 and ops1: no answer: timed out",
+                "from db3: it refuses something else, 28000: Ident authentication failed for user",
+            ],
+        ),
     ],
 )
-def test_a_rule_that_lets_in_without_tls(lab: Lab, method: str, words: str) -> None:
+def test_a_rule_that_lets_in_without_tls(lab: Lab, method: str, answers: list[str]) -> None:
     lab.shell("db3", f'printf "\\nhost all all 10.89.20.0/24 {method}\\n" >> {RULES}')
     reload(lab, "db3")
     run = check(lab, expect=2)
-    assert f"error: db3 fails the probe plaintext {FROM_ALL}: {words}." in run.output
+    for answer in answers:
+        assert f"error: db3 fails the probe plaintext {answer}" in run.output
     assert "plaintext: 8 of 12 passed" in run.output
     assert "db1 fails" not in run.output
 
