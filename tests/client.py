@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import yaml
-from lab import INVENTORY, STATE, Lab
+from declared import addresses
+from lab import STATE, Lab
 
 AUTHORITY = STATE / "ca"
 # Each line is a transaction on a connection of its own, which verifies the server; "C" is one that was acknowledged.
@@ -15,13 +16,6 @@ while [ ! -e /tmp/client/stop ]; do
   psql -XAtqc "INSERT INTO steps DEFAULT VALUES RETURNING 'C'" || sleep 0.1
 done
 """
-
-
-def address(host: str) -> str:
-    """Return where the inventory says that a database host is."""
-    inventory = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
-    found: str = inventory["main"]["children"]["postgresql"]["hosts"][host]["ansible_host"]
-    return found
 
 
 class Client:
@@ -37,10 +31,9 @@ class Client:
         self._lab.shell("db3", "rm -rf /tmp/client; mkdir -m 777 /tmp/client")
         self.gets_authority()
         password = yaml.safe_load((STATE / "secrets.yml").read_text())["dba_password"]
-        addresses = [address(host) for host in ("db1", "db2")]
         environment = {
             "PGHOST": "db1,db2",
-            "PGHOSTADDR": ",".join(addresses),
+            "PGHOSTADDR": ",".join(addresses()[host] for host in ("db1", "db2")),
             "PGDATABASE": "postgres",
             "PGUSER": "dba",
             "PGPASSWORD": password,

@@ -14,7 +14,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._console impo
 
 STARTED = 1_000_000_000.0
 SHOWN = "Sun 2001-09-09 01:46:40.000000 UTC"
-AT_REST = {"reload": [], "restart": []}
+AT_REST: dict[str, list[str]] = {"reload": [], "restart": []}
 
 
 def units(*active: int, enabled: int = 1) -> str:

@@ -279,12 +279,12 @@ def test_an_old_pgbouncer_is_refused() -> None:
     found = context("db1", None, SHOP)
     seen = found.observed["db2"]
     assert seen
-    seen["packages"]["pgbouncer"] = "1.22.0-1build1"  # type: ignore[index]
+    seen["packages"]["pgbouncer"] = "1.22.0-1build1"
     assert list(_pooler_plan.refusals(found)) == [
         "db2: has pgbouncer 1.22.0-1build1, which has no limit of clients for each pool and sends clients away when it "
         "restarts; install 1.24 or later, such as that of the PostgreSQL project"
     ]
-    seen["packages"]["pgbouncer"] = "1.24.1-1"  # type: ignore[index]
+    seen["packages"]["pgbouncer"] = "1.24.1-1"
     assert list(_pooler_plan.refusals(found)) == []
 
 

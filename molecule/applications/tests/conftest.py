@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from declared import declared
-from lab import INVENTORY, STATE
+from declared import addresses, declared
+from lab import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ SECRETS = STATE / "secrets.yml"
 CLIENT = "db3"
 # Accounts of an application with a pool log in through it.
 SERVER, POOLER = 5432, 6432
+ACCOUNT = re.compile(r"_app(_[ab])?$")
 
 
 @dataclass
@@ -35,11 +37,9 @@ class Database:
 
     def run(self, sql: str) -> subprocess.CompletedProcess[str]:
         """Run SQL and return what came of it."""
-        address = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
-        db1 = address["main"]["children"]["postgresql"]["hosts"]["db1"]["ansible_host"]
         connection = (
-            f"host=db1 hostaddr={db1} port={self.port} dbname={self.name} user={self.user} sslmode=verify-full "
-            "sslrootcert=/etc/ssl/postgresql/main/ca.crt connect_timeout=5"
+            f"host=db1 hostaddr={addresses()['db1']} port={self.port} dbname={self.name} user={self.user} "
+            "sslmode=verify-full sslrootcert=/etc/ssl/postgresql/main/ca.crt connect_timeout=5"
         )
         script = f'export PGPASSWORD="{self.password}"; cd /; exec psql "{connection}" -XAtq -v ON_ERROR_STOP=1 -f -'
         return self.lab.ssh(CLIENT, script, sql)
@@ -62,9 +62,9 @@ def database(lab: Lab) -> Callable[..., Database]:
     """Return how an account reaches a database."""
     secrets = yaml.safe_load(SECRETS.read_text())
 
-    def of(name: str, user: str, secret: str = "") -> Database:
+    def of(name: str, user: str, secret: str = "", port: int | None = None) -> Database:
         secret = secret or secrets[f"{user.removesuffix('_app') if 'synergy' in user else user}_password"]
-        return Database(lab, name, user, secret, POOLER if user.endswith("_app") and user != "crm_app" else SERVER)
+        return Database(lab, name, user, secret, port or (POOLER if ACCOUNT.search(user) else SERVER))
 
     return of
 
@@ -75,6 +75,7 @@ def with_crm(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     entry = {
         "name": "crm",
         "migrator": {"password": "the migrator of crm"},
+        "pool": {"size": 9},
         "accounts": [
             {"name": "crm_app", "password": "the account of crm", "member_of": ["crm_rw"], "connection_limit": 10}
         ],

@@ -74,8 +74,10 @@ def test_what_the_migrator_makes_belongs_to_the_owner_and_is_open_to_its_module_
 
 
 def test_nobody_reaches_another_database(database: Callable[..., Database]) -> None:
-    account = database("cloudflow", "creativeflow_app", "")
-    assert "no pg_hba.conf entry" in account.refused("SELECT 1")
+    account = database("cloudflow", "creativeflow_app")
+    assert "no authentication method is found" in account.refused("SELECT 1")
+    past_the_pooler = database("cloudflow", "creativeflow_app", port=5432)
+    assert "no pg_hba.conf entry" in past_the_pooler.refused("SELECT 1")
 
 
 def test_no_verifier_was_written_down(lab: Lab) -> None:

@@ -27,6 +27,7 @@ def big(accounts: int) -> dict[str, Any]:
     return {
         "name": "big",
         "migrator": {"password": "the migrator of big"},
+        "pool": {"size": 3},
         "schemas": [{"name": f"big_{number}"} for number in range(GROUPS)],
         "accounts": [
             {

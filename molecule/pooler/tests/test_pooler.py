@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from conftest import ADDRESSES, READER, Client
 from lab import INVENTORY, STATE
+from pool_client import ADDRESSES, READER, Client
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -65,13 +65,16 @@ def test_a_run_changes_nothing_more(pooled: Lab) -> None:
     assert re.search(
         r"synergyflow +transaction +16 of 50 connections an account +16 of 50 together +333 of 1000", again.output
     )
-    assert "host=db1,db2 hostaddr=10.89.20.11,10.89.20.12 port=6432 dbname=synergyflow user=synergyflow" in again.output
+    where = f"host=db1,db2 hostaddr={ADDRESSES['db1']},{ADDRESSES['db2']} port=6432"
+    assert f"{where} dbname=synergyflow user=synergyflow" in again.output
 
 
 @pytest.mark.parametrize("host", ADDRESSES)
 def test_a_client_verifies_the_pooler_and_writes(pooled: Lab, host: str) -> None:
     client = Client(pooled, host)
-    assert client.sql("SELECT session_user, pg_is_in_recovery(), inet_server_addr()") == f"{ACCOUNT}|f|10.89.20.11"
+    assert (
+        client.sql("SELECT session_user, pg_is_in_recovery(), inet_server_addr()") == f"{ACCOUNT}|f|{ADDRESSES['db1']}"
+    )
     assert client.sql("INSERT INTO visits (note) VALUES ('x') RETURNING 'written'") == "written"
 
 
