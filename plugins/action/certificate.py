@@ -16,6 +16,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _certi
 from ansible_collections.steadfast.postgresql.plugins.module_utils._certificate_reason import Policy
 from ansible_collections.steadfast.postgresql.plugins.module_utils._certificates import CertificateError
 from ansible_collections.steadfast.postgresql.plugins.modules import certificate as module
+from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
 
 Answers = list[dict[str, Any]]
 
@@ -109,9 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _sum(self, answers: Answers) -> dict[str, Any]:
         """Put the answers of the steps together; the last one says whether they failed."""
-        every = [change for answer in answers for change in answer.get("changes", [])]
-        # Each step of a prediction finds the group missing.
-        changes = [change for place, change in enumerate(every) if change not in every[:place]]
+        changes = _play.once(answers)
         found: dict[str, Any] = {"changed": bool(changes), "changes": changes}
         if self._task.diff:
             found["diff"] = [

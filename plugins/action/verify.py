@@ -31,7 +31,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not play.speaks(_play.OUTCOME):
             return result
         check_mode = bool(self._task.check_mode)
-        changes = {host: list(play.changes(host)) for host in play.reached(_play.OUTCOME)}
+        changes = {host: play.changes(host) for host in play.reached(_play.OUTCOME)}
         lines = _summary.changes(changes, check_mode)
         decision = play.registered(play.host, _play.DECISION)
         outcome, topology = _judgement.judged(play, _play.OUTCOME)

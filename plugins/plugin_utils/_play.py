@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,6 +22,11 @@ def authority(own: Json) -> str:
     """Return the file of the CA on the controller, which clients verify the servers by."""
     provided = own["postgresql_certificates_provided"]["ca"]
     return os.path.normpath(provided or f"{own['postgresql_certificates_ca_directory']}/ca.crt")
+
+
+def once(results: Iterable[Json]) -> list[Json]:
+    """Return the changes of several results, each once: what two steps need is predicted by both."""
+    return list({tuple(change.items()): change for result in results for change in result.get("changes", ())}.values())
 
 
 class Play:
@@ -92,18 +97,11 @@ class Play:
         """Return what each member observed; None for one that is unreachable or outside --limit."""
         return {host: self.seen(host, name) for host in self.members}
 
-    def changes(self, host: str) -> Iterator[Json]:
-        """Yield the changes that a host's modules made or predicted, in the order of the run.
-
-        Each is told once: what two roles need is predicted by both.
-        """
-        told: list[Json] = []
-        for name, value in self._task_vars["hostvars"].raw_get(host).items():
-            if name.startswith(PREFIX) and isinstance(value, Mapping):
-                for change in value.get("changes", ()):
-                    if change not in told:
-                        told.append(change)
-                        yield change
+    def changes(self, host: str) -> list[Json]:
+        """Return the changes that a host's modules made or predicted, in the order of the run."""
+        registered = self._task_vars["hostvars"].raw_get(host).items()
+        results = [value for name, value in registered if name.startswith(PREFIX) and isinstance(value, Mapping)]
+        return once(results)
 
     def refusal(self, texts: Sequence[str]) -> str:
         """Word refusals: the whole list where the cluster is spoken for, a pointer elsewhere."""

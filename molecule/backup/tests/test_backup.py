@@ -20,7 +20,7 @@ def test_the_platform_is_backed_up(lab: Lab) -> None:
         1: "aes-256-cbc",
         2: "aes-256-cbc",
     }
-    assert (fulls(lab, 1), fulls(lab, 2)) >= (1, 1)
+    assert all(fulls(lab, repository) for repository in (1, 2))
     assert findings(lab, "db1", "database") == RIGHT
     assert findings(lab, "ops1", "repository") == RIGHT
     checked = lab.playbook("playbooks/check_cluster.yml")
@@ -55,7 +55,7 @@ def test_a_backup_that_the_operator_asks_for(lab: Lab) -> None:
     before = fulls(lab, 2)
     run = lab.playbook("playbooks/run_backup.yml", "-e", "type=full", "-e", "repository=offsite")
     assert "ops1: backup offsite: due -> full" in run.changes
-    assert fulls(lab, 2) == before + 1
+    assert len(fulls(lab, 2)) == len(before) + 1
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
-from archive import LOCAL, RIGHT, WAITING, archived, findings, forget, info
-from lab import INVENTORY
+from archive import LOCAL, RIGHT, WAITING, archived, declared, findings, forget, info, one_more, variables
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -148,22 +146,16 @@ def test_a_backup_that_is_killed_twice(lab: Lab, bulk: None) -> None:
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Path:
-    """Variables with one more repository, on a small disk."""
-    given = yaml.safe_load((INVENTORY / "group_vars" / "main" / "backup.yml").read_text(encoding="utf-8"))
-    local = given["postgresql_backup_repositories"][0]
-    small = {"name": "small", "path": f"{SMALL}/repository", "passphrase": secrets.token_hex(20)}
-    given["postgresql_backup_repositories"].append(local | small)
-    path = tmp_path / "three.yml"
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(given), encoding="utf-8")
-    return path
+def three(tmp_path: Path) -> tuple[str, str]:
+    """Give one more repository, on a small disk, to a playbook."""
+    small = one_more(name="small", path=f"{SMALL}/repository")
+    return variables(tmp_path / "three.yml", [*declared(), small])
 
 
 @pytest.fixture
-def full(lab: Lab, three: Path) -> Iterator[None]:
+def full(lab: Lab, three: tuple[str, str]) -> Iterator[None]:
     """Fill the disk of that repository; afterwards it is in no configuration any more."""
-    lab.playbook("site.yml", "-e", f"@{three}")
+    lab.playbook("site.yml", *three)
     lab.shell("ops1", f"dd if=/dev/zero of={SMALL}/fill bs=1M 2> /dev/null; df {SMALL} | grep 100%")
     yield
     lab.shell("ops1", f"rm -f {SMALL}/fill")
@@ -173,13 +165,13 @@ def full(lab: Lab, three: Path) -> Iterator[None]:
     assert set(lab.playbook("site.yml").changed.values()) == {0}
 
 
-def test_a_repository_whose_disk_is_full(lab: Lab, three: Path, full: None) -> None:
+def test_a_repository_whose_disk_is_full(lab: Lab, three: tuple[str, str], full: None) -> None:
     lab.sql("db1", WRITE)
     lab.wait(lambda: "No space left on device" in findings(lab, "db1", "database"), 60)
     run = lab.playbook("playbooks/check_cluster.yml", expect=ERROR)
     assert "archiving fails: " in run.output
     assert "No space left on device" in run.output
-    asked = ("-e", "type=full", "-e", "repository=small", "-e", f"@{three}")
+    asked = ("-e", "type=full", "-e", "repository=small", *three)
     refused = lab.playbook("playbooks/run_backup.yml", *asked, expect=ERROR)
     assert "steadfast-backup@small-full.service failed: " in refused.output
     assert int(lab.sql("db1", WAITING)) > 0

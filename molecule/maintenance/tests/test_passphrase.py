@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
-from archive import RIGHT, archived, findings, forget, fulls, info
-from lab import INVENTORY
+from archive import RIGHT, archived, declared, findings, forget, fulls, info, one_more, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from client import Client
     from lab import Lab
@@ -22,47 +19,32 @@ RENEWED = "/srv/pgbackrest/main/renewed"
 REFUSED = "repository offsite is repo2 on ops1 and would become repo1"
 
 
-class Repositories:
-    """The repositories of the inventory, changed as an operator changes them."""
-
-    def __init__(self, path: Path) -> None:
-        given = yaml.safe_load((INVENTORY / "group_vars" / "main" / "backup.yml").read_text(encoding="utf-8"))
-        self.local, self.offsite = given["postgresql_backup_repositories"]
-        self.renewed = self.local | {"name": "renewed", "passphrase": secrets.token_hex(20)}
-        self._path = path
-
-    def given(self, *repositories: dict[str, Any]) -> tuple[str, str]:
-        """Return the arguments that give these repositories to a playbook."""
-        self._path.touch(mode=0o600)
-        content = yaml.safe_dump({"postgresql_backup_repositories": list(repositories)})
-        self._path.write_text(content, encoding="utf-8")
-        return "-e", f"@{self._path}"
-
-
 @pytest.fixture
-def inventory(lab: Lab, tmp_path: Path) -> Iterator[Repositories]:
-    """Return the repositories; those of the inventory are there alone afterwards."""
-    yield Repositories(tmp_path / "repositories.yml")
+def given(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Return the arguments that give repositories to a playbook; those of the inventory are there alone afterwards."""
+    yield lambda *repositories: variables(tmp_path / "repositories.yml", list(repositories))
     lab.playbook("site.yml")
     lab.shell("ops1", f"rm -rf {RENEWED}")
     forget(lab, 1)
     assert findings(lab, "ops1", "repository") == RIGHT
 
 
-def test_a_passphrase_is_replaced_without_an_interruption(lab: Lab, client: Client, inventory: Repositories) -> None:
+def test_a_passphrase_is_replaced_without_an_interruption(
+    lab: Lab, client: Client, given: Callable[..., tuple[str, str]]
+) -> None:
+    (local, offsite), renewed = declared(), one_more(name="renewed")
     client.start()
-    three = inventory.given(inventory.local, inventory.offsite, inventory.renewed)
-    lab.foretold("site.yml", *three)
-    assert fulls(lab, 3) == 1
+    lab.foretold("site.yml", *given(local, offsite, renewed))
+    assert len(fulls(lab, 3)) == 1
     archived(lab)
     assert findings(lab, "ops1", "repository") == RIGHT
     client.goes_on()
 
-    run = lab.playbook("site.yml", *inventory.given(inventory.offsite, inventory.renewed), expect=ERROR)
+    run = lab.playbook("site.yml", *given(offsite, renewed), expect=ERROR)
     assert REFUSED in run.output
     assert "Write number: 2 for offsite in postgresql_backup_repositories" in run.output
 
-    two = inventory.given(inventory.offsite | {"number": 2}, inventory.renewed | {"number": 3})
+    two = given(offsite | {"number": 2}, renewed | {"number": 3})
     run = lab.playbook("site.yml", *two)
     assert run.changed["db1"] > 0
     archived(lab)
