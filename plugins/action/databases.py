@@ -15,6 +15,7 @@ from ansible.utils.display import Display
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _applications,
     _arguments,
+    _logged_in,
     _preflight_databases,
 )
 from ansible_collections.steadfast.postgresql.plugins.plugin_utils import _play
@@ -44,6 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments |= {
             "applications": [_preflight_databases.entry(entry, version) for entry in given],
             "passwords": json.dumps(passwords),
+            "poolers": {} if elsewhere else _through_poolers(variables),
         }
         answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result | (_judged(answer) if elsewhere else answer)
@@ -63,6 +65,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             lines = [f"{found.variable}: {found.text}" for found in sorted(mistakes)]
             raise AnsibleActionFail("\n".join(["Mistakes in the inventory; nothing was touched.", *lines]))
         return list(entries)
+
+
+def _through_poolers(variables: dict[str, Any]) -> dict[str, Any]:
+    """Return who is logged in through the cluster's poolers, as they were seen at the beginning of the play."""
+    play = _play.Play(variables)
+    return _logged_in.through_poolers(variables[_play.DECISION]["members"], play.observations(_play.OBSERVATION))
 
 
 def _judged(answer: dict[str, Any]) -> dict[str, Any]:

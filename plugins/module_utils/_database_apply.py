@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
@@ -24,30 +25,48 @@ UNKNOWN = ClusterState()
 """A server that this run would make: it holds nothing."""
 
 
-def reconcile(
-    server: Server | None, every: Sequence[Application], only: str, passwords: Mapping[str, str], check_mode: bool
-) -> Plan:
+@dataclass(frozen=True)
+class Wanted:
+    """What a run is about.
+
+    Attributes:
+        every: all applications.
+        only: name of the one that is reconciled; "" for all.
+        passwords: of their logins.
+        poolers: who is logged in through poolers (_logged_in).
+    """
+
+    every: Sequence[Application]
+    only: str = ""
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    poolers: Json = field(default_factory=dict)
+
+    @property
+    def selected(self) -> list[Application]:
+        """The applications that are reconciled."""
+        return [application for application in self.every if self.only in {"", application.name}]
+
+
+def reconcile(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     """Bring a server to what applications declare.
 
     Args:
         server: where; None for one that is not there yet, in check mode.
-        every: all applications.
-        only: name of the one that this run is about; "" for all.
-        passwords: of their logins.
+        wanted: what is to be there.
         check_mode: only say what would be done.
 
     Raises:
         Refusal: something is in the way, and nothing was changed.
         CommandError: the server does not answer, or a statement failed.
     """
-    selected = [application for application in every if only in {"", application.name}]
-    state = cluster_state(server) if server else UNKNOWN
+    selected = wanted.selected
+    state = cluster_state(server, wanted.poolers) if server else UNKNOWN
     inside = contents(server, selected, state) if server else {}
-    concerned = _passwords(selected, passwords)
+    concerned = _passwords(selected, wanted.passwords)
     stale = _stale(server, selected, state, concerned)
     # In check mode the slow hashing is spared: nobody sees a verifier.
     verifiers = dict.fromkeys(stale, "-") if check_mode else _database_passwords.verifiers(concerned, stale)
-    result = plan(selected, every, state, inside, verifiers)
+    result = plan(selected, wanted.every, state, inside, verifiers)
     if server and not check_mode:
         if result.roles:
             server.run([result.roles], secret=True)
@@ -57,15 +76,13 @@ def reconcile(
     return result
 
 
-def rotate(
-    server: Server | None, every: Sequence[Application], only: str, passwords: Mapping[str, str], check_mode: bool
-) -> Plan:
+def rotate(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     """Change the passwords that differ, and nothing else; arguments and errors are those of reconcile."""
     if server is None:
         return Plan(Script())
-    selected = [application for application in every if only in {"", application.name} and not application.absent]
-    state = cluster_state(server)
-    concerned = {name: word for name, word in _passwords(selected, passwords).items() if name in state.roles}
+    selected = [application for application in wanted.selected if not application.absent]
+    state = cluster_state(server, wanted.poolers)
+    concerned = {name: word for name, word in _passwords(selected, wanted.passwords).items() if name in state.roles}
     stale = _stale(server, selected, state, concerned)
     verifiers = dict.fromkeys(stale, "-") if check_mode else _database_passwords.verifiers(concerned, stale)
     script = _database_roles.passwords(selected, state, verifiers)
@@ -74,9 +91,10 @@ def rotate(
     return Plan(script, turns=list(_database_roles.turns(selected, state)))
 
 
-def cluster_state(server: Server) -> ClusterState:
+def cluster_state(server: Server, poolers: Json) -> ClusterState:
     """Return what all databases of a server share."""
-    return ClusterState.of(server.read([("", _database_state.cluster_query(superuser=server.instance is not None))])[0])
+    query = _database_state.cluster_query(superuser=server.instance is not None)
+    return ClusterState.of(server.read([("", query)])[0], poolers)
 
 
 def contents(server: Server, selected: Sequence[Application], state: ClusterState) -> dict[str, Contents]:

@@ -27,7 +27,7 @@ def prove(
         only: name of the one that is proved; "" for all.
         passwords: of their logins.
     """
-    state = _database_apply.cluster_state(server)
+    state = _database_apply.cluster_state(server, {})
     present = [one for one in every if not one.absent and one.database in state.databases]
     selected = [one for one in present if only in {"", one.name}]
     contents = _database_apply.contents(server, selected, state)

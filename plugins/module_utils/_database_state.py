@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _logged_in
 from ansible_collections.steadfast.postgresql.plugins.module_utils._grants import EVERYBODY, Rights, parse
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import quoted
 
@@ -39,9 +40,9 @@ SELECT json_build_object(
       'acl', coalesce(datacl, acldefault('d', datdba))::text[])), '{}')
     FROM pg_database LEFT JOIN pg_shdescription ON objoid = pg_database.oid AND classoid = 'pg_database'::regclass
     WHERE NOT datistemplate),
-  'sessions', (SELECT coalesce(json_object_agg(usename, number), '{}')
-    FROM (SELECT usename, count(*) AS number FROM pg_stat_activity WHERE backend_type = 'client backend'
-          GROUP BY usename) AS session),
+  'sessions', (SELECT coalesce(json_agg(json_build_array(usename, address, number)), '[]')
+    FROM (SELECT usename, coalesce(host(client_addr), '') AS address, count(*) AS number
+          FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1, 2) AS session),
   'settings', (SELECT coalesce(json_agg(json_build_array(coalesce(rolname, ''), coalesce(datname, ''), setconfig)),
       '[]')
     FROM pg_db_role_setting LEFT JOIN pg_roles AS role ON role.oid = setrole
@@ -156,7 +157,7 @@ class ClusterState:
         roles: by name, without PostgreSQL's own.
         memberships: group role and member; whether the member inherits and may become the group role.
         databases: by name, without templates.
-        sessions: how many each role has.
+        sessions: how many clients each role has, on the server and through poolers.
         settings: by role and database, each of which may be empty, the text by name.
         extensions: which versions of each the server has.
         trusted: extensions that the owner of a database may make.
@@ -175,8 +176,8 @@ class ClusterState:
     trusted: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> ClusterState:
-        """Read what the query returned."""
+    def of(cls, given: Mapping[str, Any], poolers: Mapping[str, Any]) -> ClusterState:
+        """Read what the query returned; poolers say who is logged in through them (_logged_in)."""
         return cls(
             user=given["user"],
             superuser=given["superuser"],
@@ -185,7 +186,7 @@ class ClusterState:
             roles={name: RoleState.of(row) for name, *row in given["roles"]},
             memberships={(role, member): whole for role, member, whole in given["memberships"]},
             databases={name: DatabaseState.of(item) for name, item in given["databases"].items()},
-            sessions=given["sessions"],
+            sessions=_logged_in.sessions(given["sessions"], poolers),
             settings={
                 (role, database): dict(text.split("=", 1) for text in texts)
                 for role, database, texts in given["settings"]

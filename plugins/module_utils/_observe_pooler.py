@@ -77,7 +77,7 @@ def _databases(databases: Sequence[Row], pools: Sequence[Row]) -> dict[str, dict
         found[row["name"]] = {
             "host": row.get("host", ""),
             "paused": row.get("paused") == "1",
-            "clients": int(row.get("current_client_connections", 0)),
+            "clients": {pool["user"]: int(pool["cl_active"]) + int(pool["cl_waiting"]) for pool in own},
             "connections": int(row["max_connections"]),
             "busy": sum(int(pool["sv_active"]) for pool in own),
             "waiting": sum(int(pool["cl_waiting"]) for pool in own),

@@ -36,6 +36,12 @@ options:
     description: Passwords by login, as JSON; given by the action plugin.
     type: str
     default: "{}"
+  poolers:
+    description: >-
+      Who is logged in through poolers (C(clients), by login) and the addresses of those that tell it (C(addresses));
+      given by the action plugin.
+    type: dict
+    default: {}
   connection:
     description: >-
       A server that is somebody else's, as in the variable C(postgresql_databases_connection). Without a host it is the
@@ -201,7 +207,8 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
         return {"changes": [], "probes": probes}
     looks = given["operation"] == "look"
     apply = _database_apply.rotate if given["operation"] == "rotate" else _database_apply.reconcile
-    plan = apply(server, every, given["only"], passwords, check_mode or looks)
+    wanted = _database_apply.Wanted(every, given["only"], passwords, given["poolers"])
+    plan = apply(server, wanted, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,
         **({"pending": plan.changes} if looks else {}),
@@ -220,6 +227,7 @@ def main() -> None:
             "applications": {"type": "list", "elements": "dict", "required": True},
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
+            "poolers": {"type": "dict", "default": {}},
             "connection": {"type": "dict", "default": {}, "options": CONNECTION},
             "version": {"type": "str"},
             "cluster": {"type": "str"},

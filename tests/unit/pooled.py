@@ -79,7 +79,7 @@ def context(
 
 def database(**changes: Any) -> dict[str, Any]:
     """A pool at rest, as it is seen on the console."""
-    at_rest = {"host": "10.0.0.1", "paused": False, "clients": 0, "connections": 16, "busy": 0, "waiting": 0}
+    at_rest = {"host": "10.0.0.1", "paused": False, "clients": {}, "connections": 16, "busy": 0, "waiting": 0}
     return at_rest | {"longest_wait": 0.0} | changes
 
 

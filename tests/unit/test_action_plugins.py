@@ -87,17 +87,18 @@ def test_registered(value: dict[str, int] | str | None, found: dict[str, int]) -
 
 
 def test_changes() -> None:
+    one, two, three, four = ({"name": str(number)} for number in range(1, 5))
     variables = {
         "db1": {
-            "__postgresql_server_files": {"changes": [1, 2]},
-            "another_role": {"changes": [3]},
+            "__postgresql_server_files": {"changes": [one, two]},
+            "another_role": {"changes": [three]},
             "__postgresql_server_plan": {"phase": "none"},
             "__postgresql_server_text": "changes",
-            "__postgresql_replication_slots": {"changes": [4, 1]},
+            "__postgresql_replication_slots": {"changes": [four, one]},
         }
     }
-    assert list(play(variables=variables).changes("db1")) == [1, 2, 4]
-    assert list(play(variables=variables).changes("db2")) == []
+    assert play(variables=variables).changes("db1") == [one, two, four]
+    assert play(variables=variables).changes("db2") == []
 
 
 def test_a_refusal_is_worded_once() -> None:

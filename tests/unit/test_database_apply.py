@@ -15,6 +15,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _scram,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import passwords
+from ansible_collections.steadfast.postgresql.plugins.module_utils._database_apply import Wanted
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import (
     RefusalError,
     Script,
@@ -70,7 +71,7 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
                 "acl": ACL,
             }
         },
-        "sessions": {},
+        "sessions": [],
         "settings": [["crm_migrator", "crm", ["role=crm_owner"]]],
         "extensions": {},
     }
@@ -105,7 +106,7 @@ class Listener(Server):
 
 
 def reconcile(server: Listener | None, check_mode: bool = False) -> Any:
-    return _database_apply.reconcile(server, [declared(CRM)], "", passwords(CRM), check_mode)
+    return _database_apply.reconcile(server, Wanted([declared(CRM)], passwords=passwords(CRM)), check_mode)
 
 
 def test_an_unchanged_server_is_left_alone() -> None:
@@ -170,11 +171,12 @@ TWO = application(
 
 
 def rotated(sessions: dict[str, int], check_mode: bool = False) -> tuple[Listener, Any]:
-    state = cluster(_scram.verifier(PASSWORD, b"salt", 1)) | {"sessions": sessions}
+    rows = [[login, "10.1.0.7", number] for login, number in sessions.items()]
+    state = cluster(_scram.verifier(PASSWORD, b"salt", 1)) | {"sessions": rows}
     role = [False, True, *COLUMNS, 7, _scram.verifier(PASSWORD, b"salt", 1), "?"]
     state["roles"] = [*state["roles"][:-1], ["crm_app_a", *role], ["crm_app_b", *role]]
     server = Listener([state])
-    return server, _database_apply.rotate(server, [declared(TWO)], "", passwords(TWO), check_mode)
+    return server, _database_apply.rotate(server, Wanted([declared(TWO)], passwords=passwords(TWO)), check_mode)
 
 
 def test_a_rotation_changes_passwords_alone_and_says_whose_turn_it_is() -> None:

@@ -29,15 +29,20 @@ def units(*active: int, enabled: int = 1) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def pool(database: str, user: str, **figures: str) -> dict[str, str]:
+    zeros = dict.fromkeys(("sv_active", "cl_active", "cl_waiting", "maxwait", "maxwait_us"), "0")
+    return {"database": database, "user": user} | zeros | figures
+
+
 ANSWERS: dict[str, Any] = {
     "SHOW DATABASES": [
-        {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16", "current_client_connections": "9"},
-        {"name": "pgbouncer", "paused": "0", "max_connections": "0", "current_client_connections": "1"},
+        {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16"},
+        {"name": "pgbouncer", "paused": "0", "max_connections": "0"},
     ],
     "SHOW POOLS": [
-        {"database": "shop", "user": "a", "sv_active": "3", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
-        {"database": "shop", "user": "b", "sv_active": "4", "cl_waiting": "2", "maxwait": "1", "maxwait_us": "500000"},
-        {"database": "pgbouncer", "user": "c", "sv_active": "0", "cl_waiting": "0", "maxwait": "0", "maxwait_us": "0"},
+        pool("shop", "a", sv_active="3", cl_active="5"),
+        pool("shop", "b", sv_active="4", cl_active="4", cl_waiting="2", maxwait="1", maxwait_us="500000"),
+        pool("pgbouncer", "c", cl_active="1"),
     ],
 }
 
@@ -103,7 +108,7 @@ def test_a_pooler_at_work(host: Path) -> None:
     assert found["processes"]["1"]["databases"]["shop"] == {
         "host": "10.0.0.1",
         "paused": False,
-        "clients": 9,
+        "clients": {"a": 5, "b": 6},
         "connections": 16,
         "busy": 7,
         "waiting": 2,

@@ -1,0 +1,56 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is logged in: on the server itself, and through poolers, whose sessions outlive their clients. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_plan
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import POOLER
+
+Json = Mapping[str, Any]
+
+
+def through_poolers(members: Iterable[Json], observed: Mapping[str, Json | None]) -> dict[str, Any]:
+    """Return how many clients each login has (clients), and from which addresses only those count (addresses).
+
+    A pooler that does not say all of its clients is left out, so that its sessions on the server count.
+
+    Args:
+        members: the members of the cluster with their addresses.
+        observed: what was seen on each; None for one that was not.
+    """
+    clients: Counter[str] = Counter()
+    addresses = []
+    for member in members:
+        seen = (observed.get(member["name"]) or {}).get("pooler") if POOLER in member["duties"] else None
+        process = _telling(seen) if seen else None
+        if process:
+            addresses.append(str(member["address"]))
+            for database in process["databases"].values():
+                clients.update(database["clients"])
+    return {"addresses": addresses, "clients": dict(clients)}
+
+
+def sessions(found: Iterable[Sequence[Any]], poolers: Json) -> dict[str, int]:
+    """Return how many sessions each login has.
+
+    Args:
+        found: login, address of the client and number, as the server says it.
+        poolers: what through_poolers returned; nothing where there are none.
+    """
+    counts: Counter[str] = Counter(poolers.get("clients", {}))
+    for login, address, number in found:
+        if address not in poolers.get("addresses", ()):
+            counts[login] += number
+    return dict(counts)
+
+
+def _telling(seen: Json) -> Json | None:
+    """Return the process of a pooler that names all clients: one that only waits for its last ones names none."""
+    live = _pooler_plan.serving(seen)
+    process: Json | None = seen["processes"][str(live)] if live else None
+    return process if process and process["answers"] and not _pooler_plan.draining(seen) else None
