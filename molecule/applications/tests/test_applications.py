@@ -176,7 +176,7 @@ def test_one_application_is_added_and_removed(lab: Lab, with_crm: Path, database
 
 def test_the_sql_is_shown_without_secrets(lab: Lab, with_crm: Path) -> None:
     run = lab.playbook(APPLY, "--check", "--diff", "-e", f"@{with_crm}")
-    assert "+CREATE ROLE \"crm_app\" LOGIN PASSWORD '********';" in run.output
+    assert "+CREATE ROLE \"crm_app\" LOGIN CONNECTION LIMIT 10 PASSWORD '********';" in run.output
     assert '+GRANT CONNECT ON DATABASE "crm" TO "crm_ro", "crm_rw";' in run.output
     assert not re.search(r"SCRAM-SHA|the account of crm", run.output)
     assert lab.sql("db1", "SELECT count(*) FROM pg_database WHERE datname = 'crm'") == "0"

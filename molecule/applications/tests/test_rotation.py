@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .conftest import Database
 
+APPLY = "playbooks/apply_databases.yml"
 ROTATE = "playbooks/rotate_secrets.yml"
 
 
@@ -54,7 +55,7 @@ def test_an_account_with_two_logins_changes_its_passwords_without_one_failed_log
 ) -> None:
     arguments = ("-e", f"@{with_crm}")
     declare(with_crm, "the first of crm", "the second of crm")
-    lab.playbook("site.yml", *arguments)
+    lab.playbook(APPLY, *arguments)
     client = Client(database("crm", "crm_app_a", "the first of crm"))
     try:
         declare(with_crm, "the first of crm", "the third of crm")
@@ -77,7 +78,7 @@ def test_the_password_of_a_login_in_use_is_not_changed(
 ) -> None:
     arguments = ("-e", f"@{with_crm}")
     declare(with_crm, "the first of crm", "the second of crm")
-    lab.playbook("site.yml", *arguments)
+    lab.playbook(APPLY, *arguments)
     session = threading.Thread(
         target=lambda: database("crm", "crm_app_a", "the first of crm").run("SELECT pg_sleep(300)")
     )
