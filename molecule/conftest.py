@@ -27,7 +27,7 @@ def restored() -> Iterator[None]:
     yield
     lab = Lab()
     lab.playbook("site.yml", "-e", "postgresql_server_restart=true")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 @pytest.fixture

@@ -70,6 +70,12 @@ class Lab:
         assert sorted(predicted) == sorted(run.changes), sorted(set(predicted) ^ set(run.changes))
         return run
 
+    def at_rest(self, name: str, *arguments: str) -> Run:
+        """Run a playbook, which has to change nothing."""
+        run = self.playbook(name, *arguments)
+        assert set(run.changed.values()) == {0}, run.changes or run.output
+        return run
+
     def killed(self, task: str, name: str, *arguments: str) -> None:
         """Run a playbook and kill it, with all its processes, as soon as a task begins."""
         with subprocess.Popen(

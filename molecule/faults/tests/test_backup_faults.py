@@ -75,7 +75,7 @@ def test_a_dead_repository_host_is_taken_out(mended: Lab) -> None:
     run = mended.playbook("site.yml")
     assert "ops1: backup local: due -> full" in run.changes
     assert "all since backup" in findings(mended, "ops1", "repository")
-    assert set(mended.playbook("site.yml").changed.values()) == {0}
+    mended.at_rest("site.yml")
 
 
 def test_without_the_object_storage_wal_waits(lab: Lab) -> None:
@@ -142,7 +142,7 @@ def test_a_backup_that_is_killed_twice(lab: Lab, bulk: None) -> None:
     assert findings(lab, "ops1", "repository") == RIGHT
     lab.shell("ops1", f"systemctl start {VERIFY}")
     assert RIGHT in lab.shell("ops1", f"journalctl -u {VERIFY} -o cat --no-pager -n 5")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def full(lab: Lab, three: tuple[str, str]) -> Iterator[None]:
     lab.playbook("site.yml", expect=None)
     assert "repo3" not in lab.shell("db1", "cat /etc/pgbackrest/pgbackrest.conf")
     archived(lab)
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_a_repository_whose_disk_is_full(lab: Lab, three: tuple[str, str], full: None) -> None:

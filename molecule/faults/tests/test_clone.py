@@ -35,7 +35,7 @@ def test_a_standby_is_cloned_while_another_is_away(lab: Lab) -> None:
     assert lab.shell("db1", f"cat {RULES}") == rules
     lab.start("db3")
     lab.playbook("site.yml")
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_a_member_that_nobody_knows_has_no_rule_until_it_is_seen(lab: Lab) -> None:
@@ -54,4 +54,4 @@ def test_a_member_that_nobody_knows_has_no_rule_until_it_is_seen(lab: Lab) -> No
     lab.start("db3")
     lab.playbook("site.yml")
     assert lab.shell("db2", f"cat {RULES}") == rules
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")

@@ -11,7 +11,7 @@ def test_killed_runs_are_mended() -> None:
     command = [
         str(ROOT / "tests" / "bench" / "kill_converge"),
         "--rounds",
-        "3",
+        "2",
         "--inventory",
         str(INVENTORY),
         "--keep",

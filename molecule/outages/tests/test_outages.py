@@ -53,7 +53,7 @@ def test_commits_wait_for_a_dead_synchronous_standby_until_they_are_freed(lab: L
     lab.wait(lambda: "db2" in streaming(lab, "db1"), 60)
     lab.playbook("site.yml")
     assert lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")'
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_preferred_durability_lets_commits_go_on_after_a_while_and_restores_the_set(lab: Lab) -> None:
@@ -67,7 +67,7 @@ def test_preferred_durability_lets_commits_go_on_after_a_while_and_restores_the_
     assert '"operation": "watch"' in lab.shell("db1", "tail -1 /var/lib/steadfast/main/journal.jsonl")
     lab.playbook("site.yml")
     assert lab.shell("db1", "systemctl is-active steadfast-watch-16-main.timer", check=False) == "inactive"
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> None:
@@ -80,7 +80,7 @@ def test_without_the_primary_the_others_converge_and_the_run_fails(lab: Lab) -> 
     assert lab.sql("db2", "SELECT pg_is_in_recovery()") == "t"
     lab.start("db1")
     lab.wait(lambda: streaming(lab, "db1") == {"db2", "db3"}, 60)
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_a_host_outside_the_limit_counts_as_unknown(lab: Lab) -> None:
@@ -89,7 +89,7 @@ def test_a_host_outside_the_limit_counts_as_unknown(lab: Lab) -> None:
     assert run.changed["db2"] > 0
     assert "db1 was not observed: it is unreachable, or outside --limit." in run.output
     assert "db3 was not observed: it is unreachable, or outside --limit." in run.output
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def move_primary(lab: Lab, old: str, new: str) -> None:
@@ -129,7 +129,7 @@ def test_a_primary_that_was_moved_by_hand_stays_where_it_is(lab: Lab) -> None:
         *(f"{host}: journal synchronous set: db2 -> db1" for host in ("db1", "db2", "db3", "ops1")),
     }
     lab.wait(lambda: streaming(lab, "db2") == {"db1", "db3"}, 60)
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")
 
 
 def test_after_a_planned_move_the_run_points_the_others_at_the_new_primary(lab: Lab) -> None:
@@ -144,4 +144,4 @@ def test_after_a_planned_move_the_run_points_the_others_at_the_new_primary(lab: 
     assert {"db2: slot db1: present -> absent", "db2: slot db3: present -> absent"} <= set(run.changes)
     assert streaming(lab, "db1") == {"db2", "db3"}
     assert lab.sql("db1", "SHOW synchronous_standby_names") == 'ANY 1 ("db2")'
-    assert set(lab.playbook("site.yml").changed.values()) == {0}
+    lab.at_rest("site.yml")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from lab import INVENTORY, STATE
+from lab import STATE
 from pool_client import ADDRESSES, READER, Client
 
 if TYPE_CHECKING:
@@ -42,11 +41,6 @@ def checked(lab: Lab, expect: int = 0) -> str:
     return lab.playbook("playbooks/check_cluster.yml", expect=expect).output
 
 
-def is_converged(lab: Lab) -> bool:
-    """Whether a run changes nothing."""
-    return set(lab.playbook("site.yml").changed.values()) == {0}
-
-
 def clients_of(lab: Lab) -> list[str]:
     """Return the clients of the account that the process has which serves."""
     return [line for line in lab.shell("db1", f"{POOLER} console show clients").splitlines() if f" {ACCOUNT} " in line]
@@ -63,8 +57,7 @@ def busy(lab: Lab) -> int:
 
 
 def test_a_run_changes_nothing_more(pooled: Lab) -> None:
-    again = pooled.playbook("site.yml")
-    assert set(again.changed.values()) == {0}
+    again = pooled.at_rest("site.yml")
     assert re.search(
         r"synergyflow +transaction +16 of 50 connections an account +16 of 50 together +333 of 1000", again.output
     )
@@ -145,7 +138,7 @@ def test_a_minute_of_250_clients_on_16_connections(client: Client) -> None:
     assert int(re.findall(r"actually processed: (\d+)", output)[0]) > 1000
     lab.wait(lambda: not is_active(lab, former), 20)
     lab.foretold("site.yml")
-    assert is_converged(lab)
+    lab.at_rest("site.yml")
 
 
 def test_a_former_process_keeps_its_clients(client: Client) -> None:
@@ -157,21 +150,12 @@ def test_a_former_process_keeps_its_clients(client: Client) -> None:
     run = lab.foretold("site.yml")
     assert f"db1: service pgbouncer@{3 - former}.service: stopped -> started" in run.changes
     assert "info: A former process of the pooler on db1 still has clients" in run.output
-    assert is_converged(lab)
+    lab.at_rest("site.yml")
     lab.shell("db3", "touch /tmp/leave")
     output, _ = staying.communicate(timeout=60)
     lab.shell("db3", "rm /tmp/leave")
     assert output.split() == ["1", "2"]
     lab.wait(lambda: not is_active(lab, former), 20)
-
-
-def test_a_run_that_was_killed_before_the_reload(pooled: Lab) -> None:
-    pooled.shell("db2", "sed -i s/server_login_retry.*/server_login_retry=7/ /etc/pgbouncer/pgbouncer.ini")
-    words = "error: The pooler on db2 has not read what changed: /etc/pgbouncer/pgbouncer.ini."
-    assert words in checked(pooled, expect=FAILED)
-    pooled.foretold("site.yml")
-    shown = pooled.shell("db2", f"{POOLER} console show config")
-    assert re.search(r"^server_login_retry +1 ", shown, re.MULTILINE)
 
 
 def test_paused_pools_go_on_by_themselves(pooled: Lab) -> None:
@@ -212,7 +196,7 @@ def test_pools_that_are_led_elsewhere(client: Client) -> None:
     assert words in checked(lab, expect=FAILED)
     lab.shell("db1", f"{POOLER} point primary {ADDRESSES['db1']}")
     assert client.sql("SELECT pg_is_in_recovery()") == "f"
-    assert is_converged(lab)
+    lab.at_rest("site.yml")
 
 
 def test_saturation_is_said(client: Client) -> None:
@@ -227,34 +211,7 @@ def test_saturation_is_said(client: Client) -> None:
     assert "warning: The pool synergyflow on db1 is saturated: 14 of 16 server connections work" in output
 
 
-def test_one_that_is_down_is_started(pooled: Lab) -> None:
-    pooled.shell("db2", "systemctl stop pgbouncer@1 pgbouncer@2")
-    assert "error: No pooler serves on db2: none of its processes runs." in checked(pooled, expect=FAILED)
-    pooled.foretold("site.yml")
-    assert Client(pooled, "db2").sql("SELECT 1") == "1"
-    assert is_converged(pooled)
-
-
 def test_one_that_is_killed_starts_again(pooled: Lab) -> None:
     pooled.shell("db2", f"systemctl kill --signal=KILL pgbouncer@{current(pooled, 'db2')}")
     pooled.wait(lambda: Client(pooled, "db2").run("psql -XAtqc 'SELECT 1'").returncode == 0, 20)
-    assert is_converged(pooled)
-
-
-def test_it_starts_with_the_host(pooled: Lab) -> None:
-    pooled.stop("db2")
-    pooled.start("db2")
-    pooled.wait(lambda: Client(pooled, "db2").run("psql -XAtqc 'SELECT 1'").returncode == 0, 20)
-    assert is_converged(pooled)
-
-
-def test_without_a_pool_the_poolers_go(pooled: Lab) -> None:
-    path = INVENTORY / "group_vars" / "main" / "applications.yml"
-    declared = yaml.safe_load(path.read_text())["postgresql_applications"]
-    alone = {key: value for key, value in declared[-1].items() if key != "pool"}
-    run = pooled.foretold("site.yml", "-e", json.dumps({"postgresql_applications": [alone]}))
-    assert "db3: file /etc/pgbouncer/primary.ini: file -> absent" in run.changes
-    for host in ADDRESSES:
-        assert "6432" not in pooled.shell(host, "ss -Hltn")
-    pooled.foretold("site.yml")
-    assert is_converged(pooled)
+    pooled.at_rest("site.yml")
