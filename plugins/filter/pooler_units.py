@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: pooler_units
 short_description: Say what becomes of the processes of a pooler
-version_added: 0.1.0
+version_added: 0.3.0
 description:
   - What a reload takes over is reloaded. For the rest the other one of two processes is started, which takes the place
     of the one that serves, so that no client is cut.

@@ -5,7 +5,7 @@
 DOCUMENTATION = r"""
 module: databases
 short_description: Bring databases, roles, schemas, extensions and rights to what applications declare
-version_added: 0.1.0
+version_added: 0.3.0
 description:
   - Reads what the server holds with a handful of queries, computes the difference and applies it, in one transaction a
     database. With C(--diff) it shows the statements, without passwords.
