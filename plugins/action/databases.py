@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments |= {
             "applications": [_preflight_databases.entry(entry, version) for entry in given],
             "passwords": json.dumps(passwords),
-            "poolers": {} if elsewhere else _through_poolers(variables),
+            **({} if elsewhere else _of_play(variables)),
         }
         answer: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result | (_judged(answer) if elsewhere else answer)
@@ -67,10 +67,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return list(entries)
 
 
-def _through_poolers(variables: dict[str, Any]) -> dict[str, Any]:
-    """Return who is logged in through the cluster's poolers, as they were seen at the beginning of the play."""
-    play = _play.Play(variables)
-    return _logged_in.through_poolers(variables[_play.DECISION]["members"], play.observations(_play.OBSERVATION))
+def _of_play(variables: dict[str, Any]) -> dict[str, Any]:
+    """Return what was seen at the beginning of the play: who is logged in through poolers, whether packages lack."""
+    play, decision = _play.Play(variables), variables[_play.DECISION]
+    return {
+        "poolers": _logged_in.through_poolers(decision["members"], play.observations(_play.OBSERVATION)),
+        "packages_come": bool(decision["self"]["missing_packages"]),
+    }
 
 
 def _judged(answer: dict[str, Any]) -> dict[str, Any]:

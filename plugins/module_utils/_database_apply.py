@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
@@ -34,12 +34,14 @@ class Wanted:
         only: name of the one that is reconciled; "" for all.
         passwords: of their logins.
         poolers: who is logged in through poolers (_logged_in).
+        packages_come: whether the run installs packages before, as a check of it does not; extensions come with them.
     """
 
     every: Sequence[Application]
     only: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
     poolers: Json = field(default_factory=dict)
+    packages_come: bool = False
 
     @property
     def selected(self) -> list[Application]:
@@ -61,6 +63,8 @@ def reconcile(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     """
     selected = wanted.selected
     state = cluster_state(server, wanted.poolers) if server else UNKNOWN
+    if check_mode and wanted.packages_come:
+        state = replace(state, extensions=None)
     inside = contents(server, selected, state) if server else {}
     concerned = _passwords(selected, wanted.passwords)
     stale = _stale(server, selected, state, concerned)

@@ -71,7 +71,7 @@ def _refusals(application: Application, state: ClusterState) -> Iterator[str]:
         sql = f"ALTER DATABASE {identifier(application.database)} ALLOW_CONNECTIONS true"
         yield f"{name}: the database {application.database} takes no connections; run {sql}"
     if not application.absent and state.extensions is not None:
-        yield from _extensions(application, state.extensions, state.version)
+        yield from _extensions(application, state.extensions, state.version, state.superuser)
 
 
 def _in_use(application: Application, state: ClusterState, verifiers: Mapping[str, str]) -> Iterator[str]:
@@ -85,16 +85,17 @@ def _in_use(application: Application, state: ClusterState, verifiers: Mapping[st
             )
 
 
-def _extensions(application: Application, available: Mapping[str, Sequence[str]], version: int) -> Iterator[str]:
+def _extensions(
+    application: Application, available: Mapping[str, Sequence[str]], version: int, own: bool
+) -> Iterator[str]:
     for extension in application.extensions:
         versions = available.get(extension.name)
         if versions is None:
-            package = PACKAGES.get(extension.name, "").format(version)
-            advice = f"install the package {package}" if package else "install the package that has it"
-            yield (
-                f"{application.name}: the server has no extension {extension.name}; {advice} on every database host, "
-                "or remove it from the application"
-            )
+            package = PACKAGES.get(extension.name, "the package that has it").format(version)
+            # A provider's server has what its provider gives.
+            advice = f"write {package} into postgresql_server_extension_packages, or " if own else ""
+            lacks = f"{application.name}: the server has no extension {extension.name}"
+            yield f"{lacks}; {advice}remove it from the application"
         elif extension.version and extension.version not in versions:
             listed = ", ".join(sorted(versions))
             yield (

@@ -295,6 +295,7 @@ def _missing_packages(given: Given) -> list[str]:
     duties = set(given.member(given.host)["duties"])
     packages = given.platform["packages"] if DATABASE in duties else []
     wanted = [name.format(version=given.cluster["version"]) for name in packages]
+    wanted += given.member(given.host)["extension_packages"] if DATABASE in duties else []
     if given.cluster.get("repositories") and duties & RECORDERS:
         wanted.append(_backup_plan.PACKAGE)
     if _pooler_plan.wanted(given.cluster, duties):

@@ -13,6 +13,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 Json = Mapping[str, Any]
 
 PRELOADED = "postgresql_server_preload_libraries"
+PACKAGES = "postgresql_server_extension_packages"
 PARAMETERS = "postgresql_server_parameters"
 OF_SESSIONS = "session_preload_libraries"
 SEARCH_PATH = "dynamic_library_path"
@@ -22,18 +23,20 @@ FOLDER = "$libdir/"
 def refusals(members: Iterable[Json], observed: Mapping[str, Json | None], version: str) -> list[str]:
     """Refuse libraries that a host does not have, where PostgreSQL is installed already.
 
-    A library with a path of its own is left to the server, and so is everything where the user says where to search.
+    A library with a path of its own is left to the server, and so is everything where the user says where to search, or
+    where this run installs packages of extensions.
     """
     lacking: dict[tuple[str, str], list[str]] = {}
     for member in members:
-        there = (observed.get(member["name"]) or {}).get("libraries")
-        if there and DATABASE in member["duties"] and SEARCH_PATH not in member["parameters"]:
+        seen = observed.get(member["name"]) or {}
+        there, coming = seen.get("libraries"), set(member["extension_packages"]) - set(seen.get("packages", ()))
+        if there and not coming and DATABASE in member["duties"] and SEARCH_PATH not in member["parameters"]:
             for variable, library in _wanted(member):
                 if library not in there["names"]:
                     lacking.setdefault((variable, f"{there['directory']}/{library}.so"), []).append(member["name"])
     return [
-        f"{variable}: {path} is not there on {', '.join(hosts)}, and nothing starts without it; install the package "
-        f"that brings it for PostgreSQL {version} first, or leave {PurePath(path).stem} out"
+        f"{variable}: {path} is not there on {', '.join(hosts)}, and nothing starts without it; write the "
+        f"package that brings it for PostgreSQL {version} into {PACKAGES}, or leave {PurePath(path).stem} out"
         for (variable, path), hosts in lacking.items()
     ]
 

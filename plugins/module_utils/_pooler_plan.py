@@ -83,9 +83,9 @@ class Context:
         return next(member for member in self.members if member["name"] == name)
 
 
-def to_observe(cluster: Json, duties: Sequence[str]) -> dict[str, Any] | None:
-    """Return what instance_info looks at on a host with these duties; a pooler of former pools is looked at too."""
-    return {"port": (cluster.get("pools") or {}).get("port", 0)} if POOLER in duties else None
+def to_observe(cluster: Json, duties: Sequence[str]) -> dict[str, Any]:
+    """Return what instance_info looks at on a host with these duties; a former pooler is looked at on every host."""
+    return {"port": cluster["pools"]["port"] if wanted(cluster, duties) else 0}
 
 
 def wanted(cluster: Json, duties: Collection[str]) -> bool:
@@ -106,9 +106,9 @@ def targets(context: Context) -> dict[str, str]:
 def of_host(context: Context) -> dict[str, Any]:
     """Return what the host itself has and does as a pooler."""
     member = context.member(context.host)
-    if POOLER not in member["duties"] or context.observed.get(context.host) is None:
+    if context.observed.get(context.host) is None:
         return {"act": "none", "before_packages": []}
-    if not context.pools:
+    if not wanted(context.cluster, member["duties"]):
         return _retired(context)
     where = targets(context)
     if not where["primary"]:
@@ -272,7 +272,7 @@ def _reader(context: Context) -> str | None:
 
 
 def _retired(context: Context) -> dict[str, Any]:
-    """Return how a pooler without pools goes."""
+    """Return how a pooler goes that has no pools any more, or whose host is to pool no more."""
     seen = context.seen
     if not seen["files"]:
         return {"act": "none", "before_packages": []}

@@ -202,6 +202,7 @@ def resolve(cluster: str, members: Sequence[Member]) -> dict[str, Any]:
                 "address": member.get(_member.ADDRESS),
                 "parameters": dict(member.get("postgresql_server_parameters")),
                 "hba_rules": list(member.get("postgresql_server_hba_rules")),
+                "extension_packages": list(member.get("postgresql_server_extension_packages")),
                 "preload_libraries": list(member.get("postgresql_server_preload_libraries")),
                 "memory": member.get("postgresql_server_memory"),
                 "storage": member.get("postgresql_server_storage"),

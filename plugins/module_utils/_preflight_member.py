@@ -30,6 +30,7 @@ MANAGEMENT_NETWORKS = "postgresql_management_networks"
 APPLICATION_NETWORKS = "postgresql_application_networks"
 DATA_DIRECTORY = "postgresql_server_data_directory"
 WAL_DIRECTORY = "postgresql_server_wal_directory"
+EXTENSION_PACKAGES = "postgresql_server_extension_packages"
 HBA_RULES = "postgresql_server_hba_rules"
 # _hba_check looks at the types in these itself.
 CHECKED_WHOLE = (APPLICATION_NETWORKS, MANAGEMENT_NETWORKS, HBA_RULES)
@@ -69,6 +70,7 @@ def worded(mistakes: Iterable[str]) -> Iterator[Mistake]:
 
 def _database_mistakes(values: Values) -> Iterator[Mistake]:
     yield from _package_source(values.get("postgresql_server_package_source", "pgdg"))
+    yield from _extension_packages(values)
     yield from _directory(DATA_DIRECTORY, values)
     yield from _directory(WAL_DIRECTORY, values)
     yield from _overlap(values)
@@ -149,6 +151,15 @@ def _package_source(source: str) -> Iterator[Mistake]:
     if source not in ("pgdg", "distribution") and not _APT_LINE.fullmatch(source):
         text = 'write pgdg, distribution or a whole line such as "deb https://mirror.example.com/pgdg trixie-pgdg main"'
         yield Mistake("postgresql_server_package_source", f"{shown(source)} is unknown; {text}")
+
+
+def _extension_packages(values: Values) -> Iterator[Mistake]:
+    version = values.get("postgresql_version", DEFAULT_VERSION)
+    for index, name in enumerate(values.get(EXTENSION_PACKAGES, [])):
+        if not re.fullmatch(rf"postgresql-{re.escape(version)}-[a-z0-9][a-z0-9.+-]*", name):
+            text = f"{shown(name)} is no package of an extension for PostgreSQL {version}"
+            advice = f"write its name, such as postgresql-{version}-cron"
+            yield Mistake(f"{EXTENSION_PACKAGES}[{index}]", f"{text}; {advice}")
 
 
 def _directory(variable: str, values: Values) -> Iterator[Mistake]:

@@ -14,6 +14,12 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
 Json = Mapping[str, Any]
 
 NO_ARCHIVE = "/bin/true"
+# What makes a library work beside the rest of the platform.
+OF_LIBRARIES = {
+    "pg_cron": {
+        "cron.use_background_workers": _tuning.Tuned("on", "jobs open no connection, which pg_hba.conf would refuse")
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,12 @@ def assemble(
     server: Owned, tuned: Mapping[str, _tuning.Tuned], given: Mapping[str, Any], version: str
 ) -> dict[str, Setting]:
     """Return every line of the server's configuration file; what the user gave wins over what is tuned."""
-    lines = {name: Setting(_parameters.render(name, item.value, version), item.reason) for name, item in tuned.items()}
+    computed = dict(tuned)
+    for library in server.preload:
+        computed |= OF_LIBRARIES.get(library, {})
+    lines = {
+        name: Setting(_parameters.render(name, item.value, version), item.reason) for name, item in computed.items()
+    }
     lines |= {
         _parameters.canonical(name, version): Setting(
             _parameters.render(name, value, version), "postgresql_server_parameters"

@@ -42,6 +42,11 @@ options:
       given by the action plugin.
     type: dict
     default: {}
+  packages_come:
+    description: >-
+      Whether packages are installed before, so that a check does not miss their extensions; given by the action plugin.
+    type: bool
+    default: false
   connection:
     description: >-
       A server that is somebody else's, as in the variable C(postgresql_databases_connection). Without a host it is the
@@ -207,7 +212,7 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
         return {"changes": [], "probes": probes}
     looks = given["operation"] == "look"
     apply = _database_apply.rotate if given["operation"] == "rotate" else _database_apply.reconcile
-    wanted = _database_apply.Wanted(every, given["only"], passwords, given["poolers"])
+    wanted = _database_apply.Wanted(every, given["only"], passwords, given["poolers"], given["packages_come"])
     plan = apply(server, wanted, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,
@@ -228,6 +233,7 @@ def main() -> None:
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
             "poolers": {"type": "dict", "default": {}},
+            "packages_come": {"type": "bool", "default": False},
             "connection": {"type": "dict", "default": {}, "options": CONNECTION},
             "version": {"type": "str"},
             "cluster": {"type": "str"},

@@ -115,6 +115,17 @@ def test_an_unchanged_server_is_left_alone() -> None:
     assert (server.given, result.changes, result.drift) == ([], [], [])
 
 
+def test_a_check_does_not_miss_what_comes_with_packages() -> None:
+    given = declared(CRM | {"extensions": [{"name": "pg_cron"}]})
+    for check_mode, packages_come in ((True, False), (False, True)):
+        wanted = Wanted([given], passwords=passwords(CRM), packages_come=packages_come)
+        with pytest.raises(RefusalError, match="has no extension pg_cron"):
+            _database_apply.reconcile(Listener([cluster(), CONTENTS]), wanted, check_mode)
+    wanted = Wanted([given], passwords=passwords(CRM), packages_come=True)
+    found = _database_apply.reconcile(Listener([cluster(), CONTENTS]), wanted, True)
+    assert found.changes == [change("extension", "crm.pg_cron", "absent", "present")]
+
+
 def test_another_password_becomes_a_verifier() -> None:
     server = Listener([cluster(_scram.verifier("another password", b"salt", 1)), CONTENTS])
     result = reconcile(server)

@@ -469,13 +469,17 @@ def test_nobody_reports_the_collections_own() -> None:
             {"extensions": [{"name": "pg_cron"}, {"name": "nonsense"}, {"name": "pgcrypto", "version": "9"}]},
             CRM_STATE,
             [
-                "crm: the server has no extension pg_cron; install the package postgresql-16-cron on every "
-                "database host, "
-                "or remove it from the application",
-                "crm: the server has no extension nonsense; install the package that has it on every database host, or "
-                "remove it from the application",
+                "crm: the server has no extension pg_cron; write postgresql-16-cron into "
+                "postgresql_server_extension_packages, or remove it from the application",
+                "crm: the server has no extension nonsense; write the package that has it into "
+                "postgresql_server_extension_packages, or remove it from the application",
                 "crm: the server has no version 9 of the extension pgcrypto; write one of 1.2, 1.3",
             ],
+        ),
+        (
+            {"extensions": [{"name": "pg_cron"}]},
+            replace(CRM_STATE, superuser=False),
+            ["crm: the server has no extension pg_cron; remove it from the application"],
         ),
     ],
 )

@@ -253,6 +253,13 @@ def test_missing_packages(packages: dict[str, str], missing: list[str]) -> None:
     assert _decision.decide(given)["self"]["missing_packages"] == missing
 
 
+def test_packages_of_extensions() -> None:
+    wanted = {"extension_packages": ["postgresql-16-cron", "postgresql-16-hypopg"]}
+    given = whole.given("db1", cluster=whole.cluster(whole.DB1 | wanted, whole.OPS1 | wanted))
+    whole.seen(given, "db1")["packages"]["postgresql-16-hypopg"] = "1.4.1"
+    assert _decision.decide(given)["self"]["missing_packages"] == ["postgresql-16-cron"]
+
+
 @pytest.mark.parametrize(
     ("members", "recorders"),
     [

@@ -18,7 +18,8 @@ OF_SESSIONS = "postgresql_server_parameters.session_preload_libraries"
 def refusal(variable: str, library: str, hosts: str = "db1") -> str:
     return (
         f"{variable}: /usr/lib/postgresql/16/lib/{library}.so is not there on {hosts}, and nothing starts without it; "
-        f"install the package that brings it for PostgreSQL 16 first, or leave {library} out"
+        "write the package that brings it for PostgreSQL 16 into postgresql_server_extension_packages, or leave "
+        f"{library} out"
     )
 
 
@@ -59,6 +60,13 @@ def test_hosts_that_lack_the_same_are_named_together() -> None:
 @pytest.mark.parametrize("seen", [None, {}, {"libraries": None}])
 def test_a_host_without_packages_is_not_judged(seen: Any) -> None:
     assert _libraries.refusals([whole.DB1], {"db1": seen}, "16") == []
+
+
+def test_a_library_may_come_with_a_package_of_this_run() -> None:
+    member = whole.DB1 | {"preload_libraries": ["pg_cron"], "extension_packages": ["postgresql-16-cron"]}
+    assert _libraries.refusals([member], {"db1": {"libraries": THERE, "packages": {}}}, "16") == []
+    installed = {"db1": {"libraries": THERE, "packages": {"postgresql-16-cron": "1.6.4"}}}
+    assert _libraries.refusals([member], installed, "16") == [refusal(PRELOADED, "pg_cron")]
 
 
 def test_the_decision_refuses() -> None:

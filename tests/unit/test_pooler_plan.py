@@ -79,8 +79,15 @@ def test_who_has_nothing_to_do(host: str, given: dict[str, Any]) -> None:
     assert _pooler_plan.of_host(context(host, **given)) == {"act": "none", "before_packages": []}
 
 
-def test_the_last_pool_is_gone() -> None:
-    assert _pooler_plan.of_host(context("db1", none=True, seen=at_work())) == {
+@pytest.mark.parametrize(
+    ("host", "given"),
+    [
+        pytest.param("db1", {"none": True}, id="no application has a pool any more"),
+        pytest.param("ops1", {}, id="others pool now"),
+    ],
+)
+def test_a_former_pooler_goes(host: str, given: dict[str, Any]) -> None:
+    assert _pooler_plan.of_host(context(host, **given, seen=at_work())) == {
         "act": "retire",
         "before_packages": [],
         "units": [{"name": "pgbouncer@1.service", "state": "stopped", "enabled": False}],
@@ -293,7 +300,7 @@ def test_an_old_pgbouncer_is_refused() -> None:
     [
         (["database", "pooler"], {"port": 7000}, {"port": 7000}),
         (["pooler"], {}, {"port": 0}),
-        (["repository"], {"port": 7000}, None),
+        (["repository"], {"port": 7000}, {"port": 0}),
     ],
 )
 def test_what_is_looked_at(duties: list[str], pools: dict[str, Any], expected: Any) -> None:

@@ -376,6 +376,7 @@ def test_the_cluster_for_the_decision() -> None:
         "address": "192.0.2.1",
         "parameters": {"work_mem": "8MB"},
         "hba_rules": [],
+        "extension_packages": [],
         "preload_libraries": ["pg_stat_statements"],
         "memory": "",
         "storage": "",

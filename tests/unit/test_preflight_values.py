@@ -70,6 +70,13 @@ ADVICE = "write at least 12 characters, from a secrets manager or an environment
             'distribution or a whole line such as "deb https://mirror.example.com/pgdg trixie-pgdg main"',
         ),
         ("postgresql_server_package_source", "distribution", ""),
+        ("postgresql_server_extension_packages", ["postgresql-16-cron", "postgresql-16-postgis-3"], ""),
+        (
+            "postgresql_server_extension_packages",
+            ["postgresql-16-cron", "postgresql-17-cron"],
+            'postgresql_server_extension_packages[1]: "postgresql-17-cron" is no package of an extension for '
+            "PostgreSQL 16; write its name, such as postgresql-16-cron",
+        ),
         (
             "postgresql_server_package_source",
             "deb [signed-by=/k.asc arch=amd64] https://m/pgdg trixie-pgdg main 16",

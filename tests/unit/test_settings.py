@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,14 +15,16 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning impor
 from situations import all_empty, healthy
 from whole import DB1, DB2, DB3, GIB, cluster, platform
 
-SERVER = Owned("main", ["localhost", "10.0.0.1"], 5433, "/etc/ssl/postgresql/main", ["pg_stat_statements", "pg_cron"])
+SERVER = Owned(
+    "main", ["localhost", "10.0.0.1"], 5433, "/etc/ssl/postgresql/main", ["pg_stat_statements", "auto_explain"]
+)
 OWNED = {
     "archive_command": "'/bin/true'",
     "archive_mode": "on",
     "cluster_name": "main",
     "listen_addresses": "'localhost, 10.0.0.1'",
     "port": "5433",
-    "shared_preload_libraries": "'pg_stat_statements, pg_cron'",
+    "shared_preload_libraries": "'pg_stat_statements, auto_explain'",
     "ssl": "on",
     "ssl_ca_file": "'/etc/ssl/postgresql/main/ca.crt'",
     "ssl_cert_file": "'/etc/ssl/postgresql/main/server.crt'",
@@ -62,6 +65,12 @@ def test_assemble(tuned: dict[str, Tuned], given: dict[str, Any], name: str, lin
     assert lines[name] == line
     assert list(lines) == sorted(lines)
     assert set(lines) == set(OWNED) | {name}
+
+
+@pytest.mark.parametrize(("given", "value"), [({}, "on"), ({"cron.use_background_workers": False}, "off")])
+def test_jobs_of_pg_cron_need_no_rule(given: dict[str, Any], value: str) -> None:
+    lines = _settings.assemble(replace(SERVER, preload=["pg_cron"]), {}, given, "17")
+    assert lines["cron.use_background_workers"].value == value
 
 
 def inputs(seen: dict[str, Any] | None = None, **member: Any) -> Any:

@@ -76,6 +76,7 @@ def member(name: str, region: str = "", zone: str = "", **more: Any) -> dict[str
         "address": "",
         "parameters": {},
         "hba_rules": [],
+        "extension_packages": [],
         "preload_libraries": ["pg_stat_statements"],
         "memory": "",
         "storage": "",

@@ -67,13 +67,39 @@ def play(folder: Path, playbook: str, inventory: Mapping[str, object]) -> str:
     return done.stdout
 
 
+# What runs jobs in a database comes with a package of its own.
+WITH_CRON = {
+    "postgresql_version": "17",
+    "postgresql_server_package_source": "distribution",
+    "postgresql_server_extension_packages": ["postgresql-17-cron"],
+    "postgresql_server_preload_libraries": ["pg_stat_statements", "pg_cron"],
+    "postgresql_server_parameters": {"cron.database_name": "crm"},
+    "postgresql_application_networks": ["10.89.20.0/24"],
+    "postgresql_applications": [
+        {
+            "name": "crm",
+            "migrator": {"password": "the migrator of crm"},
+            "accounts": [
+                {"name": "crm_app", "password": "the account of crm", "member_of": ["crm_rw"], "connection_limit": 10}
+            ],
+            "extensions": [{"name": "pg_cron", "schema": "pg_catalog"}, {"name": "pg_stat_statements"}],
+        }
+    ],
+}
+JOB = """\\connect crm
+SELECT cron.schedule('each second', '1 second', 'SELECT 17');
+"""
+RAN = "\\connect crm\nSELECT count(*) > 0 FROM cron.job_run_details WHERE status = 'succeeded'"
+
+
 @pytest.mark.usefixtures("fresh")
-def test_site_with_version_17_from_the_distribution(folder: Path, lab: Lab) -> None:
-    variables = HOST | {"postgresql_version": "17", "postgresql_server_package_source": "distribution"}
-    inventory = {"postgresql": {"hosts": {"solo1": variables}}}
+def test_site_with_version_17_and_its_cron_from_the_distribution(folder: Path, lab: Lab) -> None:
+    inventory = {"postgresql": {"hosts": {"solo1": HOST | WITH_CRON}}}
     first = play(folder, "steadfast.postgresql.site", inventory)
     assert "PostgreSQL 17, cluster main, durability asynchronous" in first
     assert lab.sql("solo1", "SHOW server_version_num").startswith("17")
+    lab.sql("solo1", JOB)
+    lab.wait(lambda: lab.sql("solo1", RAN) == "t", 30)
     second = play(folder, "steadfast.postgresql.site", inventory)
     assert "Nothing was changed." in second
     assert "changed=0" in second

@@ -187,7 +187,7 @@ def test_an_extension_that_the_server_lacks_is_refused(lab: Lab, with_crm: Path)
     path.write_text(yaml.safe_dump(variables))
     run = lab.playbook(APPLY, "-e", f"@{path}", expect=2)
     words = (
-        "crm: the server has no extension hypopg; install the package postgresql-16-hypopg on every database host, or"
+        "crm: the server has no extension hypopg; write postgresql-16-hypopg into postgresql_server_extension_packages"
     )
     assert words in run.output.replace("\\n", "\n")
     assert lab.sql("db1", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^crm'") == "0"

@@ -6,10 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import yaml
 from declared import declared
 from pool_client import ADDRESSES, Client
+from spare import Solo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab import Lab
 
 FAILED = 2
@@ -52,4 +56,24 @@ def test_without_a_pool_the_poolers_go(lab: Lab) -> None:
     for host in ADDRESSES:
         assert "6432" not in lab.shell(host, "ss -Hltn")
     lab.foretold("site.yml")
+    lab.at_rest("site.yml")
+
+
+# The spare host is a member of the cluster, which only pools.
+ELSEWHERE = {"main": {"children": {"pgbouncer": {"hosts": {"solo1": None}}}}}
+
+
+def test_poolers_move_to_hosts_of_their_own(fresh: None, lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.yml"
+    path.write_text(yaml.safe_dump(ELSEWHERE))
+    run = lab.foretold("site.yml", "-i", str(path))
+    assert "host=solo1 " in run.output
+    client = Client(lab, settings={"PGHOST": "solo1", "PGHOSTADDR": Solo.reached()["ansible_host"]})
+    assert client.sql("SELECT pg_is_in_recovery(), inet_server_addr()") == f"f|{ADDRESSES['db1']}"
+    for host in ADDRESSES:
+        assert "6432" not in lab.shell(host, "ss -Hltn")
+        assert lab.shell(host, "ls /etc/pgbouncer/primary.ini", check=False) == ""
+    lab.at_rest("site.yml", "-i", str(path))
+    lab.foretold("site.yml")
+    assert Client(lab).sql("SELECT 1") == "1"
     lab.at_rest("site.yml")
