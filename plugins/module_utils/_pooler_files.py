@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _pools
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import Application, Pool
 
-FOLDER = "/etc/pgbouncer"
+FOLDER = "/etc/pgbouncer/steadfast"
 SETTINGS = f"{FOLDER}/pgbouncer.ini"
 PRIMARY, STANDBY = f"{FOLDER}/primary.ini", f"{FOLDER}/standby.ini"
 RULES = f"{FOLDER}/hba.conf"
@@ -127,8 +127,8 @@ def socket_directory(number: int) -> str:
 
 
 def own_files() -> list[str]:
-    """Return the paths that go with the last pool; the settings stay with the package that brought their file."""
-    return [TEMPLATE, MASK["path"], PRIMARY, STANDBY, RULES, *map(process_file, PROCESSES)]
+    """Return the paths that go with the last pool."""
+    return [TEMPLATE, MASK["path"], *RELOADED, *map(process_file, PROCESSES)]
 
 
 def contents(site: Site) -> dict[str, str]:

@@ -96,7 +96,7 @@ def at_work(**changes: Any) -> dict[str, Any]:
         "processes": {"1": process()},
         "stale": {"reload": [], "restart": []},
         "targets": {"primary": "10.0.0.1", "standby": "10.0.0.2"},
-        "files": ["/etc/pgbouncer/primary.ini"],
+        "files": ["/etc/pgbouncer/steadfast/primary.ini"],
     } | changes
 
 

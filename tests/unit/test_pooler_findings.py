@@ -88,8 +88,8 @@ CASES = [
         id="lacks a pool",
     ),
     pytest.param(
-        at_work(stale={"reload": ["/etc/pgbouncer/hba.conf"], "restart": []}),
-        [("error", "The pooler on db1 has not read what changed: /etc/pgbouncer/hba.conf.", SITE)],
+        at_work(stale={"reload": ["/etc/pgbouncer/steadfast/hba.conf"], "restart": []}),
+        [("error", "The pooler on db1 has not read what changed: /etc/pgbouncer/steadfast/hba.conf.", SITE)],
         id="not reloaded",
     ),
     pytest.param(

@@ -15,7 +15,7 @@ from situations import all_empty, healthy, primary, stopped
 
 POOL1 = whole.member("pool1", "us-west", duties=["pooler"], address="10.0.0.5")
 SEPARATE = tuple({**found, "duties": ["database"]} for found in (whole.DB1, whole.DB2, whole.DB3))
-FOLDER = "/etc/pgbouncer"
+FOLDER = "/etc/pgbouncer/steadfast"
 TEMPLATE = "/etc/systemd/system/pgbouncer@.service"
 
 
@@ -91,7 +91,7 @@ def test_a_former_pooler_goes(host: str, given: dict[str, Any]) -> None:
         "act": "retire",
         "before_packages": [],
         "units": [{"name": "pgbouncer@1.service", "state": "stopped", "enabled": False}],
-        "files": [{"path": "/etc/pgbouncer/primary.ini", "state": "absent"}],
+        "files": [{"path": "/etc/pgbouncer/steadfast/primary.ini", "state": "absent"}],
     }
 
 
@@ -152,7 +152,7 @@ def unit(number: int, state: str, enabled: bool | None = True) -> dict[str, Any]
 FRESH = {**_pooler_plan.NOT_SEEN}
 LEAVES = unit(1, "any", enabled=False)
 STALE = {"reload": [], "restart": ["/usr/sbin/pgbouncer"]}
-UNREAD = {"reload": ["/etc/pgbouncer/primary.ini"], "restart": []}
+UNREAD = {"reload": ["/etc/pgbouncer/steadfast/primary.ini"], "restart": []}
 KILLED = at_work(current=None, processes={}, units={"pgbouncer@2.service": {"active": False, "enabled": True}})
 PACKAGED = at_work()["units"] | {"pgbouncer.service": {"active": True, "enabled": False}}
 

@@ -26,8 +26,8 @@ def checked(lab: Lab) -> str:
 
 
 def test_a_run_that_was_killed_before_the_reload(lab: Lab) -> None:
-    lab.shell("db2", "sed -i s/server_login_retry.*/server_login_retry=7/ /etc/pgbouncer/pgbouncer.ini")
-    words = "error: The pooler on db2 has not read what changed: /etc/pgbouncer/pgbouncer.ini."
+    lab.shell("db2", "sed -i s/server_login_retry.*/server_login_retry=7/ /etc/pgbouncer/steadfast/pgbouncer.ini")
+    words = "error: The pooler on db2 has not read what changed: /etc/pgbouncer/steadfast/pgbouncer.ini."
     assert words in checked(lab)
     lab.foretold("site.yml")
     shown = lab.shell("db2", f"{POOLER} console show config")
@@ -52,7 +52,7 @@ def test_it_starts_with_the_host(lab: Lab) -> None:
 def test_without_a_pool_the_poolers_go(lab: Lab) -> None:
     alone = {key: value for key, value in declared()[-1].items() if key != "pool"}
     run = lab.foretold("site.yml", "-e", json.dumps({"postgresql_applications": [alone]}))
-    assert "db3: file /etc/pgbouncer/primary.ini: file -> absent" in run.changes
+    assert "db3: file /etc/pgbouncer/steadfast/primary.ini: file -> absent" in run.changes
     for host in ADDRESSES:
         assert "6432" not in lab.shell(host, "ss -Hltn")
     lab.foretold("site.yml")
@@ -72,7 +72,7 @@ def test_poolers_move_to_hosts_of_their_own(fresh: None, lab: Lab, tmp_path: Pat
     assert client.sql("SELECT pg_is_in_recovery(), inet_server_addr()") == f"f|{ADDRESSES['db1']}"
     for host in ADDRESSES:
         assert "6432" not in lab.shell(host, "ss -Hltn")
-        assert lab.shell(host, "ls /etc/pgbouncer/primary.ini", check=False) == ""
+        assert lab.shell(host, "ls /etc/pgbouncer/steadfast/primary.ini", check=False) == ""
     lab.at_rest("site.yml", "-i", str(path))
     lab.foretold("site.yml")
     assert Client(lab).sql("SELECT 1") == "1"

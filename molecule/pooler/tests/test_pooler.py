@@ -125,7 +125,7 @@ def test_a_minute_of_250_clients_on_16_connections(client: Client) -> None:
     bench = client.begin(f"{BENCH} --time=60")
     lab.wait(lambda: len(clients_of(lab)) >= 250, 50)
     for _ in range(3):
-        lab.shell("db1", f"touch /etc/pgbouncer/primary.ini && systemctl reload pgbouncer@{former}")
+        lab.shell("db1", f"touch /etc/pgbouncer/steadfast/primary.ini && systemctl reload pgbouncer@{former}")
     assert int(lab.sql("db1", OPENED)) <= 16
     lab.shell("db1", f"systemctl start pgbouncer@{3 - former}")
     assert current(lab) == 3 - former
@@ -146,7 +146,7 @@ def test_a_former_process_keeps_its_clients(client: Client) -> None:
     former = current(lab)
     staying = client.begin("psql -XAtqc 'SELECT 1' -c '\\! while [ ! -e /tmp/leave ]; do sleep 1; done' -c 'SELECT 2'")
     lab.wait(lambda: len(clients_of(lab)) == 1, 20)
-    lab.shell("db1", "touch /etc/pgbouncer/1.ini /etc/pgbouncer/2.ini")
+    lab.shell("db1", "touch /etc/pgbouncer/steadfast/1.ini /etc/pgbouncer/steadfast/2.ini")
     run = lab.foretold("site.yml")
     assert f"db1: service pgbouncer@{3 - former}.service: stopped -> started" in run.changes
     assert "info: A former process of the pooler on db1 still has clients" in run.output

@@ -26,7 +26,10 @@ from pathlib import Path
 from steadfast_console import Console, ConsoleError, Row
 
 RUN = Path("/run/pgbouncer")
-FILES = {"primary": Path("/etc/pgbouncer/primary.ini"), "standby": Path("/etc/pgbouncer/standby.ini")}
+FILES = {
+    "primary": Path("/etc/pgbouncer/steadfast/primary.ini"),
+    "standby": Path("/etc/pgbouncer/steadfast/standby.ini"),
+}
 TIMER = "steadfast-pooler-resume"
 RESUMES_AFTER = 30  # seconds: pools never stay paused, whatever becomes of whoever paused them
 START_LIMIT = 10.0  # seconds for a process to answer
