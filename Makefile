@@ -61,8 +61,9 @@ test-encryption: $(test) ## See a LUKS volume in a virtual machine as the role h
 	pytest tests/encryption
 
 .PHONY: bench
-bench: hosts-ready $(run) ## Measure the collection against the floor (ten minutes, on a quiet machine)
-	tests/bench/run --fresh 2.5 --again 0.45 --module-runs 12
+bench: hosts-ready $(run) ## Measure the collection against the floor, and databases of any size (twenty minutes, on a quiet machine)
+	tests/bench/run --fresh 2.7 --again 0.5 --module-runs 12
+	tests/bench/databases --apply 5 --again 2 --growth 1.5
 
 ##@ What they need
 
