@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import json
-import pwd
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, read_json, run
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_host
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
+    CommandError,
+    read_json,
+    run,
+    user_exists,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._repositories import NOTHING, sealed_for
 from ansible_collections.steadfast.postgresql.plugins.module_utils._seal import seal
 
@@ -41,7 +45,7 @@ def backup(
         certificates: directory of what pgBackRest's server shows to others.
         places: on a database host, the directory that holds the WAL.
     """
-    has_user = _exists(user)
+    has_user = user_exists(user)
     there = {number: found for number in repositories if (found := written(stanza, number))}
     # Each on its own: one that does not answer says nothing about the others.
     with ThreadPoolExecutor(max_workers=max(1, len(there))) as pool:
@@ -127,7 +131,7 @@ def stale(certificates: Path) -> list[str]:
     """Return the files that pgBackRest's server reads and that are newer than its last start or reload."""
     try:
         shown = run(["systemctl", "show", "--property=StateChangeTimestamp", "--timestamp=us+utc", "--value", SERVICE])
-        since = _epoch(shown.strip())
+        since = _observe_host.epoch(shown.strip())
     except (CommandError, ValueError):
         return []
     read = [*CONFIGURATION.glob("*.conf"), *CONFIGURATION.glob("conf.d/*.conf"), UNITS / SERVICE]
@@ -168,17 +172,3 @@ def emergency_file(directory: Path) -> dict[str, Any]:
     inside = directory.exists() and directory.parent.stat().st_dev != directory.stat().st_dev
     path = directory / "steadfast.emergency" if inside else directory.with_name(f"{directory.name}.emergency")
     return {"path": str(path), "bytes": path.stat().st_size if path.exists() else None}
-
-
-def _epoch(text: str) -> float:
-    """Read a time as systemctl shows it; it shows nothing of a unit that never ran."""
-    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True

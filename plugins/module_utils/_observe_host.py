@@ -10,6 +10,7 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ def packages() -> dict[str, str]:
         return {}  # another distribution, which the decision refuses by its name
     rows = (line.split("|") for line in listed.splitlines())
     return {name: version for state, name, version in rows if state.startswith("ii")}
+
+
+def epoch(shown: str) -> float:
+    """Read a time as systemctl shows it with --timestamp=us+utc; of a unit that never ran it shows nothing.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    moment = datetime.strptime(shown, "%a %Y-%m-%d %H:%M:%S.%f UTC")
+    return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
 def project_key() -> dict[str, str] | None:

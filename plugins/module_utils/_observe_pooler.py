@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import pwd
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_files
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _observe_host, _pooler_files
 from ansible_collections.steadfast.postgresql.plugins.module_utils._console import (
     Console,
     ConsoleError,
@@ -19,7 +17,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._console impo
     socket_path,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files import PACKAGED, PROCESSES
-from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, run
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, run, user_exists
 
 PROGRAM = Path("/usr/sbin/pgbouncer")
 RUN = Path(_pooler_files.RUN)
@@ -47,7 +45,7 @@ def pooler(port: int, certificates: Path) -> dict[str, Any]:
         if units.get(_pooler_files.unit(number), {}).get("active")
     }
     return {
-        "user": _exists(_pooler_files.USER),
+        "user": user_exists(_pooler_files.USER),
         "units": {name: {key: unit[key] for key in ("active", "enabled")} for name, unit in units.items()},
         "current": current,
         "processes": processes,
@@ -98,7 +96,7 @@ def _units() -> dict[str, dict[str, Any]]:
         block["Id"]: {
             "active": block["ActiveState"] in {"active", "reloading"},
             "enabled": block["UnitFileState"] == "enabled",
-            "started": _epoch(block["ExecMainStartTimestamp"]),
+            "started": _observe_host.epoch(started) if (started := block["ExecMainStartTimestamp"]) else NEVER,
         }
         for block in blocks
     }
@@ -133,19 +131,3 @@ def _target(path: Path) -> str:
     """Return the host that a file leads to."""
     found = HOST.search(path.read_text(encoding="utf-8")) if path.exists() else None
     return found[1] if found else ""
-
-
-def _epoch(text: str) -> float:
-    """Read a time as systemctl shows it; it shows nothing of a unit that never ran."""
-    if not text:
-        return NEVER
-    moment = datetime.strptime(text, "%a %Y-%m-%d %H:%M:%S.%f UTC")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True

@@ -110,8 +110,13 @@ class Instance:
 
 def owner_exists() -> bool:
     """Whether the operating-system user of the instance is there (the server's package makes it)."""
+    return user_exists(OWNER)
+
+
+def user_exists(name: str) -> bool:
+    """Whether the operating system has this user."""
     try:
-        pwd.getpwnam(OWNER)
+        pwd.getpwnam(name)
     except KeyError:
         return False
     return True

@@ -80,7 +80,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_observe_pooler, "PROGRAM", tmp_path / "no program")
     monkeypatch.setattr(_observe_pooler, "Console", FakeConsole)
     monkeypatch.setattr(_observe_pooler, "run", lambda command: units(1))
-    monkeypatch.setattr(_observe_pooler, "_exists", lambda user: True)
+    monkeypatch.setattr(_observe_pooler, "user_exists", lambda user: True)
     (tmp_path / "run" / "current").symlink_to("1")
     for name in (
         "etc/pgbouncer.ini",
