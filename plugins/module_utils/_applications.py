@@ -164,7 +164,7 @@ class Application:
             ),
             comment=entry.get("comment") or "",
             locale=entry.get("locale") or "",
-            encoding=entry.get("encoding") or "UTF8",
+            encoding=(entry.get("encoding") or "UTF8").upper().replace("-", ""),
             schemas=schemas,
             groups=tuple(
                 Role(item["name"], GROUP, item.get("comment") or f"Group role of {name}")

@@ -39,6 +39,7 @@ PRIVILEGES = {
     "sequence": ("SELECT", "UPDATE", "USAGE"),
     "function": ("EXECUTE",),
 }
+SINCE = {"MAINTAIN": 17}
 # Libraries that an extension of the same name needs in the server from its start.
 PRELOADED = ("pg_cron", "pg_stat_statements", "pgaudit")
 CRON = "pg_cron"
@@ -83,6 +84,8 @@ def check(given: Sequence[Json | None], around: Surroundings) -> Iterator[Mistak
             own and is passed over.
         around: what they are checked against.
     """
+    for index, entry in enumerate(given):
+        yield from _unset(f"{APPLICATIONS}[{index}]", entry or {})
     known = {index: entry for index, entry in enumerate(given) if entry is not None and _is_whole(entry)}
     entries = {f"{APPLICATIONS}[{index}]": entry for index, entry in known.items()}
     found = {path: Application.of(entry) for path, entry in entries.items()}
@@ -92,8 +95,8 @@ def check(given: Sequence[Json | None], around: Surroundings) -> Iterator[Mistak
         if not found[path].absent:
             yield from _accounts(path, entry, around)
             yield from _extensions(path, found[path], around)
-            yield from _grants(path, found[path])
-            yield from _exceptions(path, found[path])
+            yield from _grants(path, found[path], around.version)
+            yield from _exceptions(path, found[path], around.version)
             yield from _networks(path, entry, around)
     declared = {path: _roles.Declared(found[path], entry) for path, entry in entries.items()}
     yield from _roles.check(declared, around.administrators)
@@ -120,6 +123,14 @@ def _is_whole(entry: Json) -> bool:
         return False
     parts = all(key in item for name, keys in _NEEDED.items() for item in entry.get(name, ()) for key in keys)
     return parts and all("tables" in one for item in entry.get("schemas", ()) for one in item.get("exceptions") or ())
+
+
+def _unset(path: str, entry: Json) -> Iterator[Mistake]:
+    """Yield the settings without a value, of which the argument spec says nothing."""
+    for index, account in enumerate(entry.get("accounts") or ()):
+        for name, value in ((account or {}).get("settings") or {}).items():
+            if _holds_nothing(value):
+                yield Mistake(f"{path}.accounts[{index}].settings.{name}", "is empty; write a value, or remove it")
 
 
 def _holds_nothing(value: Any) -> bool:
@@ -239,11 +250,11 @@ def _preloading(path: str, name: str, database: str, around: Surroundings) -> It
         yield Mistake(path, f"{text_}; write {CRON_DATABASE}: {database} into postgresql_server_parameters")
 
 
-def _grants(path: str, application: Application) -> Iterator[Mistake]:
+def _grants(path: str, application: Application, version: str) -> Iterator[Mistake]:
     schemas = [schema.name for schema in application.schemas]
     for index, grant in enumerate(application.grants):
         place = f"{path}.grants[{index}]"
-        yield from _privileges(f"{place}.privileges", grant.privileges, grant.kind)
+        yield from _privileges(f"{place}.privileges", grant.privileges, _known(grant.kind, version), grant.kind)
         if grant.kind in {"database", "schema"} and grant.names:
             yield Mistake(f"{place}.names", f"a right on a {grant.kind} has no other objects; remove them")
         elif grant.kind not in {"database", "schema"} and not grant.names:
@@ -253,17 +264,22 @@ def _grants(path: str, application: Application) -> Iterator[Mistake]:
             yield Mistake(f"{place}.schema", text_)
 
 
-def _exceptions(path: str, application: Application) -> Iterator[Mistake]:
+def _exceptions(path: str, application: Application, version: str) -> Iterator[Mistake]:
     for index, schema in enumerate(application.schemas):
         for number, exception in enumerate(schema.exceptions):
             place = f"{path}.schemas[{index}].exceptions[{number}]"
-            yield from _privileges(f"{place}.read_write", exception.read_write, "table", may_be_none=True)
-            yield from _privileges(f"{place}.read_only", exception.read_only, "table", may_be_none=True)
+            for key, words in (("read_write", exception.read_write), ("read_only", exception.read_only)):
+                if words:
+                    yield from _privileges(f"{place}.{key}", words, _known("table", version), "table")
 
 
-def _privileges(path: str, words: Sequence[str], kind: str, may_be_none: bool = False) -> Iterator[Mistake]:
-    known = PRIVILEGES[kind]
-    if not words and not may_be_none:
+def _known(kind: str, version: str) -> tuple[str, ...]:
+    """Return the rights on objects of a kind that the server knows."""
+    return tuple(word for word in PRIVILEGES[kind] if int(version) >= SINCE.get(word, 0))
+
+
+def _privileges(path: str, words: Sequence[str], known: Sequence[str], kind: str) -> Iterator[Mistake]:
+    if not words:
         yield Mistake(path, f"is empty; write one of {listed(known)}")
     for word in words:
         if word not in known:

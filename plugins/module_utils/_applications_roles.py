@@ -103,7 +103,7 @@ def _roles(found: Found, administrators: Sequence[str]) -> Iterator[Mistake]:
         for use in _uses(path, declared):
             first_path, first = holders.setdefault(use.name, (path, use))
             if use.is_default:
-                yield from _length(use.place, use.name)
+                yield from _default(use.place, use.name)
             else:
                 yield from _name(use.place, use.name, f"{declared.application.name}_{use.what}", RESERVED_ROLES)
             if use.name in administrators:
@@ -166,12 +166,24 @@ def _whose(name: str, application: Application, found: Found) -> str:
 
 
 def _name(place: str, name: str, example: str, reserved: Sequence[str]) -> Iterator[Mistake]:
-    if name.lower() in reserved or name.lower().startswith("pg_"):
+    if _is_reserved(name, reserved):
         yield Mistake(place, f"{name} is reserved; write another name, such as {example}")
     elif not _NAME.fullmatch(name):
         yield Mistake(place, f"{shown(name)} is not made of letters, digits and _ . @ -; write such as {example}")
     else:
         yield from _length(place, name)
+
+
+def _default(place: str, name: str) -> Iterator[Mistake]:
+    """Check a name that follows from another one, whose letters are checked."""
+    stem = name.rpartition("_")[0]
+    if _is_reserved(name, RESERVED_ROLES) and not _is_reserved(stem, RESERVED_ROLES):
+        yield Mistake(place, f"{name}, the default, is reserved; write another name")
+    yield from _length(place, name)
+
+
+def _is_reserved(name: str, reserved: Sequence[str]) -> bool:
+    return name.lower() in reserved or name.lower().startswith("pg_")
 
 
 def _length(place: str, name: str) -> Iterator[Mistake]:

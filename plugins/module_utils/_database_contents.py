@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_roles, _grants
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_drift, _database_roles, _grants
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import (
     LISTS,
     PUBLIC,
@@ -166,6 +166,7 @@ class _Reconciler:
         self._of_schemas(result, contents)
         self._of_relations(result, contents.relations)
         self._of_functions(result, contents.functions)
+        result.drift += _database_drift.rights(self._application, self._known, found, contents)
         return result
 
     def _of_database(self, result: Differences, found: DatabaseState) -> None:
@@ -357,7 +358,7 @@ def _settings(script: Script, application: Application, state: ClusterState) -> 
         start = f"ALTER ROLE {identifier(role.name)} IN DATABASE {identifier(application.database)}"
         for name, values in wanted.items():
             if not _same(name, values, found.get(name)):
-                words = ", ".join(map(quoted, values))
+                words = ", ".join(map(quoted, values or ("",)))
                 before, after = found.get(name, "unset"), ", ".join(values)
                 script.add(f"{start} SET {_dotted(name)} TO {words}", _setting(role, name, before, after))
         for name in sorted(set(found) - set(wanted)):
@@ -371,7 +372,7 @@ def _setting(role: Role, name: str, before: str, after: str) -> dict[str, str]:
 def _same(name: str, values: Sequence[str], found: str | None) -> bool:
     if found is None:
         return False
-    return elements(found) == tuple(values) if name in LISTS else (found,) == tuple(values)
+    return elements(found) == (tuple(values) or ("",)) if name in LISTS else (found,) == tuple(values)
 
 
 def _dotted(name: str) -> str:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _database_apply, _isolation
@@ -33,28 +33,38 @@ def prove(
     contents = _database_apply.contents(server, selected, state)
     found = []
     for application in selected:
+        if application.database not in contents:
+            found.append(_answer(application, [f"the database {application.database} takes no connections"], ""))
+            continue
         others = [one.database for one in present if one.database != application.database]
         inside = contents[application.database]
         ground = _isolation.Ground(application, _isolation.samples(application, inside.relations), others)
-        found.append(_probe(server, application, ground, passwords))
+        found.append(_probe(server, ground, passwords, state.roles))
     return found
 
 
 def _probe(
-    server: Server, application: Application, ground: _isolation.Ground, passwords: Mapping[str, str]
+    server: Server, ground: _isolation.Ground, passwords: Mapping[str, str], there: Collection[str]
 ) -> dict[str, Any]:
-    roles = [role for role in application.roles if role.logs_in]
+    application = ground.application
+    logins = [role for role in application.roles if role.logs_in]
+    # Nobody becomes a role that is not there, and would try as whom he was before.
+    roles = [role for role in logins if role.name in there]
     if len(roles) > MOST:
         roles = list({(role.kind, frozenset(role.member_of)): role for role in roles}.values())
     tries = [_isolation.tries(role, ground) for role in roles]
     attempts = [(role.name, [one.sql for one in some]) for role, some in zip(roles, tries, strict=True)]
     answers = server.attempt(application.database, attempts, passwords)
-    surprises = [
+    surprises = [f"{role.name} is not there" for role in logins if role.name not in there]
+    surprises += [
         text
         for role, some, states in zip(roles, tries, answers, strict=True)
         for text in _isolation.surprises(role, some, states)
     ]
-    tried = f"{sum(map(len, tries))} tries of {len(roles)} accounts"
+    return _answer(application, surprises, f"{sum(map(len, tries))} tries of {len(roles)} accounts")
+
+
+def _answer(application: Application, surprises: Sequence[str], tried: str) -> dict[str, Any]:
     return {
         "target": application.name,
         "probe": ISOLATION,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _grants
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import UNLIMITED, Application, Role
@@ -20,7 +20,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._database_sta
     DatabaseState,
     RoleState,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import RESERVED_ROLES
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, RESERVED_ROLES
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change, identifier, quoted
 
 HIDDEN = "********"
@@ -207,6 +207,9 @@ def _memberships(script: Script, applications: Sequence[Application], state: Clu
         script.add(_grants.memberships(missing), _counted(missing, "absent", "granted"))
     if extra:
         script.add(_grants.memberships(extra, "REVOKE"), _counted(extra, "granted", "revoked"))
+    if admins := sorted(declared & state.admins):
+        sql = _grants.memberships(admins, "REVOKE ADMIN OPTION FOR")
+        script.add(sql, _counted(admins, "with admin option", "without"))
 
 
 def _counted(pairs: Sequence[tuple[str, str]], before: str, after: str) -> dict[str, str]:
@@ -258,11 +261,25 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             continue
         sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
         yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
+    yield from _foreign_logins(state, {*ours, *foreign})
     for role in ours:
         for setting, value in sorted(state.settings.get((role, ""), {}).items()):
             sql = f"ALTER ROLE {identifier(role)} RESET {setting}"
             text = f"{role} has the setting {setting} = {value} in every database, which is declared nowhere."
             yield Drift(text, f"To end it: {sql};")
+
+
+def _foreign_logins(state: ClusterState, known: Collection[str]) -> Iterator[Drift]:
+    """Yield who can log in and belongs to nobody; of administrators, also former ones, the check of the server speaks.
+
+    On a provider's server there are logins of the provider, too.
+    """
+    for name, role in sorted(state.roles.items()) if state.superuser else ():
+        is_administrator = all((group, name) in state.memberships for group in ADMINISTRATOR_GROUPS)
+        if role.login and name not in known and (role.superuser or not is_administrator):
+            what = "superuser" if role.superuser else "role"
+            sql = f"ALTER ROLE {identifier(name)} NOLOGIN"
+            yield Drift(f"The {what} {name} may log in and is declared nowhere.", f"Declare it, or end that: {sql};")
 
 
 def of_database(script: Script, application: Application, found: DatabaseState) -> Iterator[Drift]:

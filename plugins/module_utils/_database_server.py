@@ -187,6 +187,9 @@ class Server:
         except CommandError as error:
             if "password authentication failed" in str(error):
                 return False
+            # The server says these only to who has proved the password.
+            if any(words in str(error) for words in _PROVED):
+                return True
             raise
         return True
 
@@ -205,6 +208,7 @@ class Server:
             raise _worded(str(error), places) from None
 
 
+_PROVED = ("permission denied for database", "is not permitted to log in", "too many connections for")
 _TRYING = ("\\set ON_ERROR_STOP off", "\\o /dev/null")
 
 

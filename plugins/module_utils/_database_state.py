@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _logged_in
-from ansible_collections.steadfast.postgresql.plugins.module_utils._grants import EVERYBODY, Rights, parse
+from ansible_collections.steadfast.postgresql.plugins.module_utils._grants import EVERYBODY, Rights, grantors, parse
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import quoted
 
 PUBLIC_OWNER = "pg_database_owner"
@@ -28,11 +28,11 @@ SELECT json_build_object(
       rolreplication, rolbypassrls, rolinherit, rolconnlimit, @VERIFIER@, coalesce(description, ''))), '[]')
     FROM @ROLES@ AS role LEFT JOIN pg_shdescription ON objoid = role.oid AND classoid = 'pg_authid'::regclass
     WHERE rolname !~ '^pg_'),
-  'memberships', (SELECT coalesce(json_agg(json_build_array(role, member, whole)), '[]')
-    FROM (SELECT parent.rolname AS role, child.rolname AS member, bool_or(inherit_option AND set_option) AS whole
+  'memberships', (SELECT coalesce(json_agg(json_build_array(role, member, whole, admin)), '[]')
+    FROM (SELECT parent.rolname AS role, child.rolname AS member, bool_or(inherit_option AND set_option) AS whole,
+            bool_or(admin_option) AS admin
           FROM pg_auth_members JOIN pg_roles AS parent ON parent.oid = roleid
             JOIN pg_roles AS child ON child.oid = member
-          WHERE inherit_option OR set_option
           GROUP BY 1, 2) AS membership),
   'databases', (SELECT coalesce(json_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba),
       'connects', datallowconn, 'connection_limit', datconnlimit, 'encoding', pg_encoding_to_char(encoding),
@@ -69,11 +69,17 @@ SELECT json_build_object(
     WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
       AND NOT EXISTS (SELECT FROM pg_depend
         WHERE classid = 'pg_class'::regclass AND objid = class.oid AND deptype = 'e')),
+  'columns', (SELECT coalesce(json_agg(json_build_array(nspname, relname, attname, attacl::text[])
+      ORDER BY nspname, relname, attnum), '[]')
+    FROM pg_attribute JOIN pg_class AS class ON class.oid = attrelid JOIN pg_namespace AS namespace
+      ON namespace.oid = relnamespace
+    WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND attacl IS NOT NULL AND NOT attisdropped),
   'functions', (SELECT coalesce(json_agg(json_build_array(nspname, proname,
       pg_get_function_identity_arguments(function.oid), pg_get_userbyid(proowner),
       coalesce(proacl, acldefault('f', proowner))::text[])), '[]')
     FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
-    WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND proname = ANY (ARRAY[@FUNCTIONS@]::name[])),
+    WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND proname = ANY (ARRAY[@FUNCTIONS@]::name[])
+      AND prokind <> 'p'),
   'defaults', (SELECT coalesce(json_agg(json_build_array(coalesce(nspname, ''), defaclobjtype, defaclacl::text[])),
       '[]')
     FROM pg_default_acl LEFT JOIN pg_namespace AS namespace ON namespace.oid = defaclnamespace
@@ -137,12 +143,13 @@ class DatabaseState:
     connects: bool = True
     connection_limit: int = -1
     rights: Rights = field(default_factory=dict)
+    grantors: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> DatabaseState:
         """Read what the query says."""
         plain = {key: value for key, value in given.items() if key != "acl"}
-        return cls(**plain, rights=parse(given["acl"]))
+        return cls(**plain, rights=parse(given["acl"]), grantors=grantors(given["acl"]))
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,7 @@ class ClusterState:
         version: major version.
         roles: by name, without PostgreSQL's own.
         memberships: group role and member; whether the member inherits and may become the group role.
+        admins: of these, those whose member may make others members.
         databases: by name, without templates.
         sessions: how many clients each role has, on the server and through poolers.
         settings: by role and database, each of which may be empty, the text by name.
@@ -169,6 +177,7 @@ class ClusterState:
     version: int = 16
     roles: Mapping[str, RoleState] = field(default_factory=dict)
     memberships: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    admins: frozenset[tuple[str, str]] = frozenset()
     databases: Mapping[str, DatabaseState] = field(default_factory=dict)
     sessions: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
@@ -184,7 +193,8 @@ class ClusterState:
             in_recovery=given["in_recovery"],
             version=given["version_num"] // 10000,
             roles={name: RoleState.of(row) for name, *row in given["roles"]},
-            memberships={(role, member): whole for role, member, whole in given["memberships"]},
+            memberships={(role, member): whole for role, member, whole, _ in given["memberships"]},
+            admins=frozenset((role, member) for role, member, _, admin in given["memberships"] if admin),
             databases={name: DatabaseState.of(item) for name, item in given["databases"].items()},
             sessions=_logged_in.sessions(given["sessions"], poolers),
             settings={
@@ -198,11 +208,12 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class SchemaState:
-    """A schema as it is."""
+    """A schema as it is; grantors may hand on a right on it."""
 
     owner: str
     comment: str = ""
     rights: Rights = field(default_factory=dict)
+    grantors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -214,6 +225,7 @@ class Relation:
     kind: str
     owner: str
     rights: Rights = field(default_factory=dict)
+    grantors: frozenset[str] = frozenset()
 
     @property
     def is_sequence(self) -> bool:
@@ -242,6 +254,7 @@ class Contents:
         functions: those that somebody is granted.
         defaults: default privileges of the owner, by schema and kind (r for tables, S for sequences).
         extensions: schema and version by name.
+        columns: schema, table and column, and whom the column alone gives rights.
     """
 
     schemas: Mapping[str, SchemaState] = field(default_factory=dict)
@@ -249,17 +262,19 @@ class Contents:
     functions: tuple[Function, ...] = ()
     defaults: Mapping[tuple[str, str], Rights] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    columns: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Contents:
         """Read what the query returned."""
         return cls(
             schemas={
-                name: SchemaState(item["owner"], item["comment"], parse(item["acl"]))
+                name: SchemaState(item["owner"], item["comment"], parse(item["acl"]), grantors(item["acl"]))
                 for name, item in given["schemas"].items()
             },
             relations=tuple(
-                Relation(schema, name, kind, owner, parse(acl)) for schema, name, kind, owner, acl in given["relations"]
+                Relation(schema, name, kind, owner, parse(acl), grantors(acl))
+                for schema, name, kind, owner, acl in given["relations"]
             ),
             functions=tuple(
                 Function(schema, name, types, owner, parse(acl))
@@ -267,6 +282,7 @@ class Contents:
             ),
             defaults={(schema, kind): parse(acl) for schema, kind, acl in given["defaults"]},
             extensions={name: (schema, version) for name, (schema, version) in given["extensions"].items()},
+            columns=tuple((schema, table, name, tuple(parse(acl))) for schema, table, name, acl in given["columns"]),
         )
 
 

@@ -55,6 +55,12 @@ def parse(items: Iterable[str]) -> dict[str, frozenset[str]]:
     return found
 
 
+def grantors(items: Iterable[str]) -> frozenset[str]:
+    """Return who may hand on a right of an access control list: an asterisk follows it."""
+    matches = ((item, _ITEM.match(item)) for item in items)
+    return frozenset(name for item, match in matches if match and "*" in match[3] for name in parse([item]))
+
+
 def less(rights: Rights, others: Rights) -> dict[str, frozenset[str]]:
     """Return the rights that others lack, without the roles that lack none."""
     left = {role: allowed - others.get(role, frozenset()) for role, allowed in rights.items()}
@@ -115,7 +121,7 @@ def memberships(pairs: Iterable[tuple[str, str]], verb: str = "GRANT") -> list[s
 
     Args:
         pairs: group role and member.
-        verb: GRANT or REVOKE.
+        verb: GRANT, REVOKE or REVOKE ADMIN OPTION FOR.
     """
     by_group: dict[str, list[str]] = {}
     by_member: dict[str, list[str]] = {}
@@ -130,8 +136,10 @@ def memberships(pairs: Iterable[tuple[str, str]], verb: str = "GRANT") -> list[s
         other[tuple(members)].append(group)
     sides = list(one.items()) if len(one) <= len(other) else [(tuple(g), list(m)) for m, g in other.items()]
     preposition = "TO" if verb == "GRANT" else "FROM"
+    # Without the options a membership that is there already stays as it is, also one that gives no rights.
+    options = " WITH INHERIT TRUE, SET TRUE" if verb == "GRANT" else ""
     return [
-        f"{verb} {', '.join(map(identifier, some))} {preposition} {', '.join(map(identifier, members))}"
+        f"{verb} {', '.join(map(identifier, some))} {preposition} {', '.join(map(identifier, members))}{options}"
         for groups, every in sides
         for some in _parts(groups)
         for members in _parts(every)

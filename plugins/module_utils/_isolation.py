@@ -24,6 +24,8 @@ PROBE = "steadfast_probe"
 INSUFFICIENT_PRIVILEGE = "42501"
 DIVISION_BY_ZERO = "22012"
 FAILED_BEFORE = "25P02"  # an earlier statement of the transaction was refused
+UNDECIDED = frozenset({"55P03", "57014", "40P01"})
+"""Somebody else was in the way: a lock, an end by hand or by a timeout, a deadlock."""
 DENIED = frozenset({INSUFFICIENT_PRIVILEGE, DIVISION_BY_ZERO, FAILED_BEFORE})
 
 
@@ -95,7 +97,7 @@ def surprises(role: Role, tried: Sequence[Try], states: Sequence[str]) -> list[s
     found = []
     for one, state in zip(tried, states, strict=True):
         denied = state in DENIED
-        if one.allowed == denied:
+        if one.allowed == denied and state not in UNDECIDED:
             found.append(f"{role.name} {'cannot' if denied else 'can'} {one.what}")
     return found
 

@@ -64,7 +64,7 @@ def _pools(context: Context, databases: Mapping[str, Json]) -> Iterator[Finding]
         advice = f"When nobody moves the primary at this moment, run on {host}: sudo {_pooler_files.PROGRAM} resume"
         yield Finding(ERROR, host, text, advice)
     readers = [name for name, read_only in declared.items() if read_only]
-    if readers and context.primary and where["standby"] == where["primary"]:
+    if readers and context.replicated and where["standby"] == where["primary"]:
         text = f"Readers on {host} are led to the primary, because no standby streams: {listed(readers)}."
         yield Finding(WARNING, host, text, "Bring a standby back; site.yml leads them there again.")
     for name, read_only in declared.items():

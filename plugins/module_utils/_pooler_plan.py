@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _pooler_files
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import POOLER
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, POOLER
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files import (
     PACKAGED,
     PROCESSES,
@@ -71,6 +71,11 @@ class Context:
     def poolers(self) -> list[Json]:
         """The members that pool."""
         return [member for member in self.members if POOLER in member["duties"]]
+
+    @property
+    def replicated(self) -> bool:
+        """Whether there is to be a standby."""
+        return sum(DATABASE in member["duties"] for member in self.members) > 1
 
     @property
     def seen(self) -> Json:

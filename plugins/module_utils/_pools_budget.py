@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pools
 from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import APPLICATIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed
-from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import Application, Pool
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import NAME_LIMIT
+from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import Account, Application, Pool
 
+_IN_A_FILE = re.compile(r"[A-Za-z0-9_.-]+")
 OF_AN_ADMINISTRATOR = 2
 OF_A_MIGRATOR = 2
 """Flyway works on one connection and holds its lock on another."""
@@ -52,7 +55,7 @@ def items(applications: Sequence[Application], cluster: Cluster) -> list[Item]:
     found += [
         Item(account.name, account.limit)
         for application in applications
-        for account in application.accounts
+        for account in _in_use(application)
         if not application.pools and account.limit is not None
     ]
     found += _each("migrators", len(applications), OF_A_MIGRATOR)
@@ -85,8 +88,13 @@ def need(application: Application, poolers: int) -> int:
 
 
 def _of_pool(application: Application, pool: Pool, poolers: int) -> Item:
-    each = pool.totals.share(poolers).opens(max(1, len(application.accounts)))
+    each = pool.totals.share(poolers).opens(max(1, len(_in_use(application))))
     return Item(f"{pool.name} {_product(poolers, each)}", poolers * each)
+
+
+def _in_use(application: Application) -> list[Account]:
+    """Return one login of each account: of two that alternate one is in use."""
+    return list({account.place: account for account in reversed(application.accounts)}.values())[::-1]
 
 
 def _product(poolers: int, each: int) -> str:
@@ -164,11 +172,14 @@ def _limits(application: Application, poolers: int) -> Iterator[Mistake]:
 
 
 def _names(applications: Sequence[Application]) -> Iterator[Mistake]:
-    owners: dict[str, str] = {_pools.CONSOLE: "PgBouncer", _pools.LOGIN: "PgBouncer"}
+    owners = dict.fromkeys((_pools.CONSOLE, _pools.LOGIN, f"{_pools.LOGIN}{_pools.READ_ONLY}"), "PgBouncer")
     for application in applications:
         for pool in application.pools:
             if pool.name in owners:
                 text = f"clients would connect to the database {pool.name}, which is that of {owners[pool.name]}"
+                yield Mistake(f"{application.place}.pool", f"{text}; give {application.name} another database")
+            if not _IN_A_FILE.fullmatch(pool.name) or len(pool.name) > NAME_LIMIT:
+                text = f"PgBouncer takes at most {NAME_LIMIT} of A-Z, a-z, 0-9 and _.- for a database, not {pool.name}"
                 yield Mistake(f"{application.place}.pool", f"{text}; give {application.name} another database")
             owners[pool.name] = application.name
 

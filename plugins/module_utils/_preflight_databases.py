@@ -74,3 +74,6 @@ def _connection(given: Values) -> Iterator[Mistake]:
     for key, what in (("host", "the name of the server"), ("user", "a role with CREATEROLE and CREATEDB")):
         if not given.get(key):
             yield Mistake(f"{CONNECTION}.{key}", f"is missing; write {what}")
+    if given.get("ca") == "system" and given.get("sslmode") in {"require", "verify-ca"}:
+        text = f"{given['sslmode']} does not go with the certificates that the system trusts; write verify-full"
+        yield Mistake(f"{CONNECTION}.sslmode", f"{text}, or a file into ca")

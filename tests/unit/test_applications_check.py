@@ -105,7 +105,7 @@ def test_a_good_application_has_no_mistake() -> None:
             {"schemas": [{"name": "a", "exceptions": [{"tables": "t", "read_only": ["READ"]}]}]},
             '{P}.schemas[0].exceptions[0].read_only: "READ" is no right on a table; write one of SELECT, '
             "INSERT, UPDATE, "
-            "DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN",
+            "DELETE, TRUNCATE, REFERENCES, TRIGGER",
         ),
         (
             {"extensions": [{"name": "pgcrypto"}, {"name": "pgcrypto"}]},
@@ -131,7 +131,7 @@ def test_a_good_application_has_no_mistake() -> None:
         (
             {"grants": [{"role": "crm_rw", "privileges": ["EXECUTE"], "names": ["t"]}]},
             '{P}.grants[0].privileges: "EXECUTE" is no right on a table; write one of SELECT, INSERT, UPDATE, DELETE, '
-            "TRUNCATE, REFERENCES, TRIGGER, MAINTAIN",
+            "TRUNCATE, REFERENCES, TRIGGER",
         ),
         (
             {"grants": [{"role": "crm_rw", "privileges": [], "kind": "schema"}]},
@@ -201,6 +201,12 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
         ),
         ({"member_of": ["crm_owner"]}, ".member_of[0]: crm_owner is no group role of crm; write one of crm_rw, crm_ro"),
         (
+            {"settings": {"statement_timeout": None}},
+            ".settings.statement_timeout: is empty; write a value, or remove it",
+        ),
+        ({"settings": {"search_path": [None]}}, ".settings.search_path: is empty; write a value, or remove it"),
+        ({"settings": {"search_path": []}}, ""),
+        (
             {"settings": {"statement_timout": "30s"}},
             ".settings.statement_timout: is no parameter of PostgreSQL 16; write a name that pg_settings lists",
         ),
@@ -227,6 +233,23 @@ def test_of_one_application(given: dict[str, Any], expected: str) -> None:
 )
 def test_of_an_account(given: dict[str, Any], expected: str) -> None:
     assert messages(account(**given)) == ([f"{PATH}[0].accounts[0]{expected}"] if expected else [])
+
+
+def test_a_default_name_that_is_reserved() -> None:
+    pg = application("pg")
+    pg["accounts"] = []
+    names = ("owner", "migrator.name", "schemas[0].read_write", "schemas[0].read_only")
+    roles = ("pg_owner", "pg_migrator", "pg_rw", "pg_ro")
+    assert messages(pg) == [
+        f"{PATH}[0].{name}: {role}, the default, is reserved; write another name"
+        for name, role in zip(names, roles, strict=True)
+    ]
+
+
+def test_a_right_that_came_with_17() -> None:
+    crm = application("crm", grants=[{"role": "crm_rw", "privileges": ["MAINTAIN"], "names": ["t"]}])
+    assert "MAINTAIN" in messages(crm)[0]
+    assert messages(crm, around=replace(AROUND, version="17")) == []
 
 
 def test_of_two_applications() -> None:

@@ -44,6 +44,7 @@ CONTENTS: dict[str, Any] = {
         ["public", "S", ["crm_rw=rU/crm_owner", "crm_ro=r/crm_owner"]],
     ],
     "extensions": {"plpgsql": ["pg_catalog", "1.0"]},
+    "columns": [],
 }
 
 
@@ -59,7 +60,7 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
             [role.name, False, role.logs_in, *COLUMNS, -1, verifier if role.logs_in else None, role.comment]
             for role in one.roles
         ],
-        "memberships": [["crm_owner", "crm_migrator", True], ["crm_rw", "crm_app", True]],
+        "memberships": [["crm_owner", "crm_migrator", True, False], ["crm_rw", "crm_app", True, False]],
         "databases": {
             "crm": {
                 "owner": "crm_owner",
@@ -226,6 +227,20 @@ def test_the_proof_names_every_surprise() -> None:
     assert "SELECT 1 / pg_catalog.has_database_privilege('shop', 'CONNECT')::int" in tried
 
 
+def test_the_proof_says_what_it_could_not_try() -> None:
+    without = cluster()
+    without["roles"] = [row for row in without["roles"] if row[0] != "crm_app"]
+    server = Listener([without, CONTENTS])
+    (probe,) = _database_proof.prove(server, [declared(CRM)], "", {})
+    assert probe["words"].startswith("crm_app is not there; ")
+    assert [role for role, _ in server.given[0][1]] == ["crm_migrator"]
+
+    closed = cluster()
+    closed["databases"]["crm"]["connects"] = False
+    (probe,) = _database_proof.prove(Listener([closed]), [declared(CRM)], "", {})
+    assert (probe["passed"], probe["words"]) == (False, "the database crm takes no connections")
+
+
 def test_the_proof_of_what_is_in_order() -> None:
     every = [declared(CRM)]
     server = Listener([cluster(), CONTENTS])
@@ -244,7 +259,9 @@ def test_the_proof_of_what_is_in_order() -> None:
 
 def test_of_many_accounts_one_of_a_kind_is_tried() -> None:
     accounts = [{"name": f"a{number}", "password": PASSWORD, "member_of": ["crm_rw"]} for number in range(60)]
-    server = Listener([cluster(), CONTENTS])
+    state = cluster()
+    state["roles"] += [[f"a{number}", *state["roles"][-1][1:]] for number in range(60)]
+    server = Listener([state, CONTENTS])
     _database_proof.prove(server, [declared(CRM | {"accounts": accounts})], "", {})
     assert [role for role, _ in server.given[0][1]] == ["crm_migrator", "a59"]
 

@@ -71,8 +71,8 @@ def test_of_an_empty_server() -> None:
         "COMMENT ON ROLE \"crm_migrator\" IS 'Migrates the database crm';",
         "CREATE ROLE \"crm_app\" LOGIN CONNECTION LIMIT 50 PASSWORD '********';",
         "COMMENT ON ROLE \"crm_app\" IS 'The web service';",
-        'GRANT "crm_owner" TO "crm_migrator";',
-        'GRANT "crm_rw" TO "crm_app";',
+        'GRANT "crm_owner" TO "crm_migrator" WITH INHERIT TRUE, SET TRUE;',
+        'GRANT "crm_rw" TO "crm_app" WITH INHERIT TRUE, SET TRUE;',
         "-- for all databases, one by one",
         'CREATE DATABASE "crm" OWNER "crm_owner" TEMPLATE template0 ENCODING \'UTF8\';',
         'REVOKE ALL ON DATABASE "crm" FROM PUBLIC;',
@@ -157,17 +157,22 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
         (
             replace(CRM_STATE, memberships={("crm_owner", "crm_migrator"): True}),
             CRM_CONTENTS,
-            ['GRANT "crm_rw" TO "crm_app"'],
+            ['GRANT "crm_rw" TO "crm_app" WITH INHERIT TRUE, SET TRUE'],
         ),
         (
             replace(CRM_STATE, memberships={**CRM_STATE.memberships, ("crm_rw", "crm_app"): False}),
             CRM_CONTENTS,
-            ['GRANT "crm_rw" TO "crm_app"'],
+            ['GRANT "crm_rw" TO "crm_app" WITH INHERIT TRUE, SET TRUE'],
         ),
         (
             replace(CRM_STATE, memberships={**CRM_STATE.memberships, ("crm_owner", "crm_app"): True}),
             CRM_CONTENTS,
             ['REVOKE "crm_owner" FROM "crm_app"'],
+        ),
+        (
+            replace(CRM_STATE, admins=frozenset({("crm_rw", "crm_app"), ("pg_monitor", "ada")})),
+            CRM_CONTENTS,
+            ['REVOKE ADMIN OPTION FOR "crm_rw" FROM "crm_app"'],
         ),
         (with_database(owner="postgres"), CRM_CONTENTS, ['ALTER DATABASE "crm" OWNER TO "crm_owner"']),
         (with_database(comment="?"), CRM_CONTENTS, ["COMMENT ON DATABASE \"crm\" IS 'Customers'"]),
@@ -329,6 +334,28 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
             replace(CRM_STATE, databases={**CRM_STATE.databases, "shop": DatabaseState("bob")}),
             CRM_CONTENTS,
             'The database shop belongs to no application. Declare one, or drop it by hand: DROP DATABASE "shop";',
+        ),
+        (
+            replace(CRM_STATE, roles={**CRM_STATE.roles, "bob": RoleState(login=True), "group": RoleState()}),
+            CRM_CONTENTS,
+            'The role bob may log in and is declared nowhere. Declare it, or end that: ALTER ROLE "bob" NOLOGIN;',
+        ),
+        (
+            replace(CRM_STATE, roles={**CRM_STATE.roles, "bob": RoleState(superuser=True, login=True)}),
+            CRM_CONTENTS,
+            'The superuser bob may log in and is declared nowhere. Declare it, or end that: ALTER ROLE "bob" NOLOGIN;',
+        ),
+        (
+            with_database(rights=CONNECT, grantors=frozenset({"crm_rw", "crm_owner", "postgres"})),
+            CRM_CONTENTS,
+            'crm_rw may hand on rights on DATABASE "crm" in crm, which is declared nowhere. To end it: '
+            'REVOKE GRANT OPTION FOR ALL ON DATABASE "crm" FROM "crm_rw";',
+        ),
+        (
+            CRM_STATE,
+            replace(CRM_CONTENTS, columns=(("public", "t", "c", ("crm_owner",)), ("public", "t", "d", ("",)))),
+            "Everybody has rights on columns in crm, which is declared nowhere: public.t.d. REVOKE ALL on the table "
+            "ends it; the next run gives the rights that are declared.",
         ),
         (
             replace(CRM_STATE, memberships={**CRM_STATE.memberships, ("crm_rw", "bob"): True}),

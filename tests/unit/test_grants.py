@@ -60,7 +60,12 @@ def test_a_statement_has_a_limit() -> None:
     ],
 )
 def test_memberships(pairs: list[tuple[str, str]], expected: list[str]) -> None:
-    assert _grants.memberships(pairs) == expected
+    assert _grants.memberships(pairs) == [f"{text} WITH INHERIT TRUE, SET TRUE" for text in expected]
+
+
+def test_who_may_hand_on() -> None:
+    items = ["crm_rw=ar*w/crm_owner", "crm_ro=r/crm_owner", '"a*b"=r/crm_owner', "=c*/crm_owner"]
+    assert _grants.grantors(items) == {"crm_rw", ""}
 
 
 def test_names_are_quoted() -> None:

@@ -98,6 +98,8 @@ def test_a_table_with_other_rights_is_no_sample() -> None:
         (True, "42P01", []),
         (True, "42501", ["writer cannot fly"]),
         (True, "25P02", ["writer cannot fly"]),
+        (False, "55P03", []),
+        (True, "55P03", []),
     ],
 )
 def test_surprises(allowed: bool, state: str, expected: list[str]) -> None:

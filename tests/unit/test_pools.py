@@ -14,6 +14,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._pools_budget
 from pooled import account, entry, pool
 from preflight_members import member, platform
 
+TAKES = "PgBouncer takes at most 63 of A-Z, a-z, 0-9 and _.- for a database, not"
 A = "postgresql_applications"
 
 
@@ -193,6 +194,19 @@ WRONG = [
             "and the server takes 3; write connection_limit: 18, or a lower pool.size"
         ],
         id="limit of an account that alternates",
+    ),
+    pytest.param(
+        [entry("shop", database="shop@eu", pool=pool())],
+        [f"{A}[0].pool: {TAKES} {'d' * 61}_ro; give shop another database"],
+        id="a name that is too long with its ending",
+    ),
+    pytest.param(
+        [entry("steadfast_login_ro", pool=pool())],
+        [
+            f"{A}[0].pool: clients would connect to the database steadfast_login_ro, which is that of PgBouncer; give "
+            "steadfast_login_ro another database"
+        ],
+        id="the read-only database of log-ins",
     ),
     pytest.param(
         [entry("pgbouncer", pool=pool())],

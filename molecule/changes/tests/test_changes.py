@@ -48,12 +48,12 @@ def test_standbys_restart_and_the_primary_waits_until_it_may(lab: Lab) -> None:
 
 
 def test_the_primary_lowers_first(lab: Lab) -> None:
-    held = converge(lab, {"max_connections": 150})
+    held = converge(lab, {"max_connections": 180})
     assert values(lab, "max_connections") == dict.fromkeys(DATABASES, "250")
-    assert held.output.count("150 waits for a restart") == len(DATABASES)
-    less = {"postgresql_server_parameters": {"max_connections": 150}}
+    assert held.output.count("180 waits for a restart") == len(DATABASES)
+    less = {"postgresql_server_parameters": {"max_connections": 180}}
     assert restarted(foretold(lab, less, "-e", "postgresql_server_restart=true")) == DATABASES
-    assert values(lab, "max_connections") == dict.fromkeys(DATABASES, "150")
+    assert values(lab, "max_connections") == dict.fromkeys(DATABASES, "180")
     after = started(lab)
     assert after["db1"] < min(after["db2"], after["db3"])
 
@@ -72,7 +72,8 @@ def test_a_library_that_is_not_there_is_refused_before_anything_is_touched(lab: 
     path = lab.shell("db1", "/usr/lib/postgresql/16/bin/pg_config --pkglibdir") + "/pg_cron.so"
     assert (
         f"postgresql_server_preload_libraries: {path} is not there on db1, db2, db3, and nothing starts without it; "
-        "install the package that brings it for PostgreSQL 16 first, or leave pg_cron out"
+        "write the package that brings it for PostgreSQL 16 into postgresql_server_extension_packages, or leave "
+        "pg_cron out"
     ) in run.output
     assert (files(lab), started(lab)) == before
 
