@@ -197,6 +197,11 @@ WRONG = [
     ),
     pytest.param(
         [entry("shop", database="shop@eu", pool=pool())],
+        [f"{A}[0].pool: {TAKES} shop@eu; give shop another database"],
+        id="a name that its file does not take",
+    ),
+    pytest.param(
+        [entry("shop", database="d" * 61, pool=pool(read_only={"size": 3}))],
         [f"{A}[0].pool: {TAKES} {'d' * 61}_ro; give shop another database"],
         id="a name that is too long with its ending",
     ),
