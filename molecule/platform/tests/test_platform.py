@@ -117,7 +117,9 @@ def test_rules_are_no_wider_than_the_networks(lab: Lab, host: str) -> None:
     rules = {tuple(row.split("|")) for row in rows.splitlines()}
     assert {kind for kind, _, _ in rules} == {"local", "hostssl"}
     assert {method for _, method, _ in rules} == {"peer", "cert", "scram-sha-256", "reject"}
-    assert {address for _, method, address in rules if method == "scram-sha-256"} == {"10.89.20.0"}
+    # Clients from their network; applications from the poolers, their migrators from where migrations run.
+    members = {f"10.89.20.{number}" for number in (11, 12, 13, 14)}
+    assert {address for _, method, address in rules if method == "scram-sha-256"} == {"10.89.20.0", *members}
 
 
 def test_catalogue_of_parameters_is_that_of_the_server(lab: Lab) -> None:
