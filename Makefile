@@ -29,7 +29,7 @@ demo-down: $(run) ## Remove the demo: hosts, network, keys, passwords
 ##@ Tests
 
 .PHONY: test
-test: lint unit molecule ## Everything that .ci/run runs: lint, unit, molecule (half an hour)
+test: lint unit molecule ## Everything that .ci/run runs: lint, unit, molecule (three quarters of an hour)
 
 .PHONY: lint
 lint: $(test) ## Check style and types: yamllint, ansible-lint, ruff, mypy

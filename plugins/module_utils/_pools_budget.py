@@ -94,7 +94,7 @@ def _of_pool(application: Application, pool: Pool, poolers: int) -> Item:
 
 def _in_use(application: Application) -> list[Account]:
     """Return one login of each account: of two that alternate one is in use."""
-    return list({account.place: account for account in reversed(application.accounts)}.values())[::-1]
+    return list({account.place: account for account in application.accounts}.values())
 
 
 def _product(poolers: int, each: int) -> str:
@@ -157,7 +157,7 @@ def _sessions(application: Application) -> Iterator[Mistake]:
 
 def _limits(application: Application, poolers: int) -> Iterator[Mistake]:
     """Compare the connection limit of each account with what its pools would open for it."""
-    for account in {account.place: account for account in application.accounts}.values():
+    for account in _in_use(application):
         wanted = need(application, poolers)
         if account.limit is None or wanted <= account.limit:
             continue

@@ -4,24 +4,18 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-BENCH = Path(__file__).resolve().parents[1] / "bench"
+from benches import imported
 
 
 @pytest.fixture
 def applied(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(BENCH))
-    yield importlib.import_module("applied")
-    for name in ("applied", "watched"):
-        sys.modules.pop(name, None)
+    with imported("applied", monkeypatch) as module:
+        yield module
 
 
 def test_fifty_objects(applied: ModuleType) -> None:

@@ -4,23 +4,18 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-BENCH = Path(__file__).resolve().parents[1] / "bench"
+from benches import imported
 
 
 @pytest.fixture
 def kills(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(BENCH))
-    yield importlib.import_module("kills")
-    for name in ("kills", "watched"):
-        sys.modules.pop(name, None)
+    with imported("kills", monkeypatch) as module:
+        yield module
 
 
 def answer(host: str, line: str, in_force: str | None = None) -> str:
