@@ -71,7 +71,7 @@ def _of_play(variables: dict[str, Any]) -> dict[str, Any]:
     """Return what was seen at the beginning of the play: who is logged in through poolers, whether packages lack."""
     play, decision = _play.Play(variables), variables[_play.DECISION]
     return {
-        "poolers": _logged_in.through_poolers(decision["members"], play.observations(_play.OBSERVATION)),
+        "logged_in": _logged_in.elsewhere(decision["members"], play.observations(_play.OBSERVATION)),
         "packages_come": bool(decision["self"]["missing_packages"]),
     }
 

@@ -33,14 +33,14 @@ class Wanted:
         every: all applications.
         only: name of the one that is reconciled; "" for all.
         passwords: of their logins.
-        poolers: who is logged in through poolers (_logged_in).
+        logged_in: who is logged in elsewhere than on the primary (_logged_in).
         packages_come: whether the run installs packages before, as a check of it does not; extensions come with them.
     """
 
     every: Sequence[Application]
     only: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
-    poolers: Json = field(default_factory=dict)
+    logged_in: Json = field(default_factory=dict)
     packages_come: bool = False
 
     @property
@@ -62,7 +62,7 @@ def reconcile(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
         CommandError: the server does not answer, or a statement failed.
     """
     selected = wanted.selected
-    state = cluster_state(server, wanted.poolers) if server else UNKNOWN
+    state = cluster_state(server, wanted.logged_in) if server else UNKNOWN
     if check_mode and wanted.packages_come:
         state = replace(state, extensions=None)
     inside = contents(server, selected, state) if server else {}
@@ -85,7 +85,7 @@ def rotate(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     if server is None:
         return Plan(Script())
     selected = [application for application in wanted.selected if not application.absent]
-    state = cluster_state(server, wanted.poolers)
+    state = cluster_state(server, wanted.logged_in)
     concerned = {name: word for name, word in _passwords(selected, wanted.passwords).items() if name in state.roles}
     stale = _stale(server, selected, state, concerned)
     verifiers = dict.fromkeys(stale, "-") if check_mode else _database_passwords.verifiers(concerned, stale)
@@ -95,10 +95,10 @@ def rotate(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     return Plan(script, turns=list(_database_roles.turns(selected, state)))
 
 
-def cluster_state(server: Server, poolers: Json) -> ClusterState:
+def cluster_state(server: Server, logged_in: Json) -> ClusterState:
     """Return what all databases of a server share."""
     query = _database_state.cluster_query(superuser=server.instance is not None)
-    return ClusterState.of(server.read([("", query)])[0], poolers)
+    return ClusterState.of(server.read([("", query)])[0], logged_in)
 
 
 def contents(server: Server, selected: Sequence[Application], state: ClusterState) -> dict[str, Contents]:

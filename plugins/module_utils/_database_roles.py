@@ -187,6 +187,9 @@ def _attributes(script: Script, role: Role, found: RoleState) -> None:
         script.add(f"ALTER ROLE {name} {without}", entry)
     if not found.inherits:
         script.add(f"ALTER ROLE {name} INHERIT", change("role", role.name, "noinherit", "inherit"))
+    if found.valid_until:
+        entry = change("role", role.name, f"valid until {found.valid_until}", "without end")
+        script.add(f"ALTER ROLE {name} VALID UNTIL 'infinity'", entry)
     if found.connection_limit != role.connection_limit:
         entry = change("connection limit", role.name, _limit(found.connection_limit), _limit(role.connection_limit))
         script.add(f"ALTER ROLE {name} CONNECTION LIMIT {role.connection_limit}", entry)
@@ -262,6 +265,13 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
         sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
         yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
     yield from _foreign_logins(state, {*ours, *foreign})
+    for application in applications:
+        for setting, value in sorted(state.settings.get(("", application.database), {}).items()):
+            sql = f"ALTER DATABASE {identifier(application.database)} RESET {setting}"
+            text = (
+                f"The database {application.database} has the setting {setting} = {value}, which is declared nowhere."
+            )
+            yield Drift(text, f"To end it: {sql};")
     for role in ours:
         for setting, value in sorted(state.settings.get((role, ""), {}).items()):
             sql = f"ALTER ROLE {identifier(role)} RESET {setting}"
@@ -297,6 +307,10 @@ def of_database(script: Script, application: Application, found: DatabaseState) 
         script.add(
             f"COMMENT ON DATABASE {name} IS {quoted(application.comment) if application.comment else 'NULL'}", entry
         )
+    if found.connection_limit not in {UNLIMITED, INVALID}:
+        sql = f"ALTER DATABASE {name} CONNECTION LIMIT -1"
+        text = f"The database {application.database} takes at most {found.connection_limit} sessions of all accounts"
+        yield Drift(f"{text}, which is declared nowhere.", f"To end it: {sql};")
     if found.encoding != application.encoding:
         text = f"The database {application.database} has the encoding {found.encoding}, not {application.encoding}."
         yield Drift(text, "An encoding cannot be changed: declare that one, or move the data into a new database.")

@@ -25,7 +25,8 @@ SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
   'version_num', current_setting('server_version_num')::int,
   'roles', (SELECT coalesce(json_agg(json_build_array(rolname, rolsuper, rolcanlogin, rolcreaterole, rolcreatedb,
-      rolreplication, rolbypassrls, rolinherit, rolconnlimit, @VERIFIER@, coalesce(description, ''))), '[]')
+      rolreplication, rolbypassrls, rolinherit, rolconnlimit, @VERIFIER@, coalesce(description, ''),
+      coalesce(nullif(rolvaliduntil, 'infinity')::text, ''))), '[]')
     FROM @ROLES@ AS role LEFT JOIN pg_shdescription ON objoid = role.oid AND classoid = 'pg_authid'::regclass
     WHERE rolname !~ '^pg_'),
   'memberships', (SELECT coalesce(json_agg(json_build_array(role, member, whole, admin)), '[]')
@@ -122,14 +123,15 @@ class RoleState:
     connection_limit: int = -1
     verifier: str | None = None
     comment: str = ""
+    valid_until: str = ""
 
     @classmethod
     def of(cls, row: list[Any]) -> RoleState:
         """Read a row of the query, without the name."""
-        superuser, login, *more, inherits, limit, verifier, comment = row
+        superuser, login, *more, inherits, limit, verifier, comment, until = row
         words = ("CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
         elevated = tuple(word for word, has in zip(words, more, strict=True) if has)
-        return cls(superuser, login, elevated, inherits, limit, verifier, comment)
+        return cls(superuser, login, elevated, inherits, limit, verifier, comment, until)
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,8 @@ class ClusterState:
     trusted: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], poolers: Mapping[str, Any]) -> ClusterState:
-        """Read what the query returned; poolers say who is logged in through them (_logged_in)."""
+    def of(cls, given: Mapping[str, Any], logged_in: Mapping[str, Any]) -> ClusterState:
+        """Read what the query returned; logged_in says who is so elsewhere (_logged_in)."""
         return cls(
             user=given["user"],
             superuser=given["superuser"],
@@ -196,7 +198,7 @@ class ClusterState:
             memberships={(role, member): whole for role, member, whole, _ in given["memberships"]},
             admins=frozenset((role, member) for role, member, _, admin in given["memberships"] if admin),
             databases={name: DatabaseState.of(item) for name, item in given["databases"].items()},
-            sessions=_logged_in.sessions(given["sessions"], poolers),
+            sessions=_logged_in.sessions(given["sessions"], logged_in),
             settings={
                 (role, database): dict(text.split("=", 1) for text in texts)
                 for role, database, texts in given["settings"]

@@ -114,6 +114,10 @@ SELECT json_build_object(
         WHERE oid = setdatabase) END) || ': ' || setting ORDER BY setdatabase, setrole), '[]')
     FROM pg_db_role_setting, unnest(setconfig) AS setting
     WHERE setting ~* '^synchronous_commit=' AND setting !~* '=(on|remote_apply|true|yes|1)$'),
+  -- Of a primary the module databases asks at the moment when it needs to know.
+  'sessions', (SELECT coalesce(json_agg(json_build_array(usename, coalesce(host(client_addr), ''), number)), '[]')
+    FROM (SELECT usename, client_addr, count(*) AS number FROM pg_stat_activity
+          WHERE backend_type = 'client backend' AND pg_is_in_recovery() GROUP BY 1, 2) AS session),
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
       'login', rolcanlogin, 'groups', (SELECT coalesce(json_agg(DISTINCT roleid::regrole::text), '[]')
         FROM pg_auth_members WHERE member = pg_roles.oid)) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')

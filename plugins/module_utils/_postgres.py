@@ -78,6 +78,11 @@ class Instance:
         return f"postgresql@{self.version}-{self.cluster}.service"
 
     @property
+    def holds_data(self) -> bool:
+        """Whether its data directory was made."""
+        return (self.data_directory / "PG_VERSION").exists()
+
+    @property
     def drop_ins(self) -> Path:
         """The folder of what is added to that unit."""
         return Path("/etc/systemd/system") / f"{self.unit}.d"

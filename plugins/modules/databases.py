@@ -36,10 +36,10 @@ options:
     description: Passwords by login, as JSON; given by the action plugin.
     type: str
     default: "{}"
-  poolers:
+  logged_in:
     description: >-
-      Who is logged in through poolers (C(clients), by login) and the addresses of those that tell it (C(addresses));
-      given by the action plugin.
+      Who is logged in elsewhere than on the primary: through poolers (C(clients), by login), of which some tell it
+      (C(addresses)), and on standbys; given by the action plugin.
     type: dict
     default: {}
   packages_come:
@@ -171,6 +171,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     query,
 )
 
+
+class StoppedError(Exception):
+    """A check mode run would have to look into a server that the real run starts."""
+
+
 OPERATIONS = ["reconcile", "look", "rotate", "prove"]
 CONNECTION: dict[str, Any] = {
     "host": {"type": "str", "default": ""},
@@ -184,11 +189,17 @@ CONNECTION: dict[str, Any] = {
 
 
 def server_of(given: dict[str, Any], check_mode: bool) -> Server | None:
-    """Return the server that the arguments name; in check mode it may not be there yet."""
+    """Return the server that the arguments name; in check mode it may not be there yet.
+
+    Raises:
+        StoppedError: it is there and is stopped, so a check does not know what it holds.
+    """
     if given["connection"].get("host"):
         return Server.remote(given["connection"])
     instance = Instance(given["version"], given["cluster"], Path(given["data_directory"]), given["port"])
     if check_mode and not answers(instance):
+        if instance.holds_data:
+            raise StoppedError
         return None
     return Server.local(instance)
 
@@ -212,7 +223,7 @@ def operate(given: dict[str, Any], check_mode: bool, with_diff: bool) -> dict[st
         return {"changes": [], "probes": probes}
     looks = given["operation"] == "look"
     apply = _database_apply.rotate if given["operation"] == "rotate" else _database_apply.reconcile
-    wanted = _database_apply.Wanted(every, given["only"], passwords, given["poolers"], given["packages_come"])
+    wanted = _database_apply.Wanted(every, given["only"], passwords, given["logged_in"], given["packages_come"])
     plan = apply(server, wanted, check_mode or looks)
     return {
         "changes": [] if looks else plan.changes,
@@ -232,7 +243,7 @@ def main() -> None:
             "applications": {"type": "list", "elements": "dict", "required": True},
             "only": {"type": "str", "default": ""},
             "passwords": {"type": "str", "default": "{}", "no_log": True},
-            "poolers": {"type": "dict", "default": {}},
+            "logged_in": {"type": "dict", "default": {}},
             "packages_come": {"type": "bool", "default": False},
             "connection": {"type": "dict", "default": {}, "options": CONNECTION},
             "version": {"type": "str"},
@@ -247,11 +258,13 @@ def main() -> None:
     looks = given["operation"] == "look"
     try:
         result = operate(given, module.check_mode, module._diff)
+    except StoppedError:
+        result = {"changes": [], "drift": [], "turns": []}
     except RefusalError as refusal:
         result = {"refused": refusal.texts}
         if not looks:
             lines = "\n".join(f"- {text}" for text in refusal.texts)
-            module.fail_json(msg=f"Refused, and nothing was changed.\n{lines}")
+            module.fail_json(msg=f"Refused; the databases and their roles stay as they were.\n{lines}")
     except CommandError as error:
         result = {"refused": [str(error)]}
         if not looks:

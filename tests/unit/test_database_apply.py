@@ -57,7 +57,7 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
         "in_recovery": False,
         "version_num": 160014,
         "roles": [
-            [role.name, False, role.logs_in, *COLUMNS, -1, verifier if role.logs_in else None, role.comment]
+            [role.name, False, role.logs_in, *COLUMNS, -1, verifier if role.logs_in else None, role.comment, ""]
             for role in one.roles
         ],
         "memberships": [["crm_owner", "crm_migrator", True, False], ["crm_rw", "crm_app", True, False]],
@@ -185,7 +185,7 @@ TWO = application(
 def rotated(sessions: dict[str, int], check_mode: bool = False) -> tuple[Listener, Any]:
     rows = [[login, "10.1.0.7", number] for login, number in sessions.items()]
     state = cluster(_scram.verifier(PASSWORD, b"salt", 1)) | {"sessions": rows}
-    role = [False, True, *COLUMNS, 7, _scram.verifier(PASSWORD, b"salt", 1), "?"]
+    role = [False, True, *COLUMNS, 7, _scram.verifier(PASSWORD, b"salt", 1), "?", ""]
     state["roles"] = [*state["roles"][:-1], ["crm_app_a", *role], ["crm_app_b", *role]]
     server = Listener([state])
     return server, _database_apply.rotate(server, Wanted([declared(TWO)], passwords=passwords(TWO)), check_mode)

@@ -153,6 +153,7 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
         (*changed("crm_owner", login=True), ['ALTER ROLE "crm_owner" NOLOGIN']),
         (*changed("crm_app", elevated=("CREATEROLE", "BYPASSRLS")), ['ALTER ROLE "crm_app" NOCREATEROLE NOBYPASSRLS']),
         (*changed("crm_app", inherits=False), ['ALTER ROLE "crm_app" INHERIT']),
+        (*changed("crm_app", valid_until="2020-01-01"), ["ALTER ROLE \"crm_app\" VALID UNTIL 'infinity'"]),
         (*changed("crm_app", comment="?"), ["COMMENT ON ROLE \"crm_app\" IS 'The web service'"]),
         (
             replace(CRM_STATE, memberships={("crm_owner", "crm_migrator"): True}),
@@ -334,6 +335,18 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
             replace(CRM_STATE, databases={**CRM_STATE.databases, "shop": DatabaseState("bob")}),
             CRM_CONTENTS,
             'The database shop belongs to no application. Declare one, or drop it by hand: DROP DATABASE "shop";',
+        ),
+        (
+            replace(CRM_STATE, settings={**CRM_STATE.settings, ("", "crm"): {"search_path": "evil"}}),
+            CRM_CONTENTS,
+            "The database crm has the setting search_path = evil, which is declared nowhere. To end it: ALTER DATABASE "
+            '"crm" RESET search_path;',
+        ),
+        (
+            with_database(connection_limit=2),
+            CRM_CONTENTS,
+            "The database crm takes at most 2 sessions of all accounts, which is declared nowhere. To end it: ALTER "
+            'DATABASE "crm" CONNECTION LIMIT -1;',
         ),
         (
             replace(CRM_STATE, roles={**CRM_STATE.roles, "bob": RoleState(login=True), "group": RoleState()}),

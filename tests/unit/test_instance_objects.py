@@ -212,6 +212,13 @@ def test_a_superuser_is_refused(server: Server) -> None:
     assert server.ran == []
 
 
+def test_check_mode_does_not_know_what_a_stopped_server_holds(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.fails = True
+    monkeypatch.setattr(Instance, "holds_data", True)
+    services = _instance_objects.Services(replication=True)
+    assert _instance_objects.accounts(INSTANCE, [account()], services, check_mode=True) == []
+
+
 def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
     assert _instance_objects.accounts(

@@ -21,9 +21,10 @@ SILENT = at_work(processes={"1": process() | {"answers": False, "databases": {}}
 
 def test_clients_of_all_poolers_and_databases_add_up() -> None:
     seen = {name: {"pooler": BUSY} for name in ("db1", "db2", "ops1")}
-    assert _logged_in.through_poolers(MEMBERS, seen) == {
+    assert _logged_in.elsewhere(MEMBERS, seen) == {
         "addresses": ["10.0.0.1", "10.0.0.2"],
         "clients": {"a": 6, "b": 0},
+        "standbys": [],
     }
 
 
@@ -38,11 +39,17 @@ def test_clients_of_all_poolers_and_databases_add_up() -> None:
     ],
 )
 def test_sessions_of_a_pooler_that_does_not_tell_its_clients_count(seen: dict[str, Any] | None) -> None:
-    found = _logged_in.through_poolers(MEMBERS, {"db1": {"pooler": BUSY}, "db2": seen})
-    assert found == {"addresses": ["10.0.0.1"], "clients": {"a": 3, "b": 0}}
+    found = _logged_in.elsewhere(MEMBERS, {"db1": {"pooler": BUSY}, "db2": seen})
+    assert found == {"addresses": ["10.0.0.1"], "clients": {"a": 3, "b": 0}, "standbys": []}
     rows = [["a", "10.0.0.1", 9], ["a", "10.0.0.2", 4], ["b", "", 1], ["c", "10.0.0.1", 5]]
     assert _logged_in.sessions(rows, found) == {"a": 7, "b": 1}
 
 
 def test_without_poolers_sessions_count() -> None:
     assert _logged_in.sessions([["a", "10.0.0.1", 9], ["a", "", 1]], {}) == {"a": 10}
+
+
+def test_sessions_on_standbys_count() -> None:
+    seen = {"db1": {"pooler": BUSY}, "db2": {"server": {"sessions": [["a", "10.1.0.7", 2], ["c", "10.0.0.1", 9]]}}}
+    found = _logged_in.elsewhere(MEMBERS, seen)
+    assert _logged_in.sessions([["b", "10.1.0.7", 1]], found) == {"a": 5, "b": 1}
