@@ -35,9 +35,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         elsewhere = bool((arguments.get("connection") or {}).get("host"))
         given = self._applications(arguments.get("applications", []), variables, elsewhere)
         only = str(arguments.get("only") or "")
-        names = [entry["name"] for entry in given]
-        if only and only not in names:
-            raise AnsibleActionFail(f"application: {only} is not declared; write one of {_arguments.listed(names)}")
+        for found in _preflight_databases.undeclared(only, given):
+            raise AnsibleActionFail(f"{found.variable}: {found.text}")
         version = str(variables.get("postgresql_version", _preflight_databases.DEFAULT_VERSION))
         passwords: dict[str, str] = {}
         for entry in given:

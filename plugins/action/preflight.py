@@ -211,7 +211,7 @@ class Inventory:
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Check the inventory of this host's cluster; there are no options."""
+    """Check the inventory of this host's cluster; the option `only` names the application that the play is about."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -228,7 +228,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         host = task_vars["inventory_hostname"]
         cluster = inventory.cluster_name(host)
         members = inventory.members(cluster)
-        found = _preflight.mistakes(cluster, members)
+        found = _preflight.mistakes(cluster, members, str(self._task.args.get("only", "")))
         if not found:
             own = next(member for member in members if member.name == host)
             return result | {

@@ -341,10 +341,7 @@ class _Default:
 
 def _everywhere(application: Application, extra: Rights) -> Iterator[Drift]:
     """Yield who gets rights by default that the collection never gives; everybody executes functions at first."""
-    others = sorted(set(extra) - {EVERYBODY})
-    if others:
-        text = f"{named(others)} gets rights on what {application.owner.name} makes in {application.database}"
-        yield Drift(f"{text} by default, which is declared nowhere.", "ALTER DEFAULT PRIVILEGES ends it.")
+    yield from _database_drift.by_default(application, application.owner.name, extra)
 
 
 def _on(rights: frozenset[str], kind: str) -> str:

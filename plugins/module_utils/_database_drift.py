@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rights that no application declares and that stand beside those of roles on objects: to hand on, on columns. Pure."""
+"""Rights that no application declares, beside those of roles on objects: to hand on, on columns, by default. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 def rights(
     application: Application, known: Collection[str], found: DatabaseState, contents: Contents
 ) -> Iterator[Drift]:
-    """Yield who may hand rights on, and who has rights on columns; the collection gives neither.
+    """Yield who may hand rights on, who has rights on columns, who gives some by default; the collection does none.
 
     Args:
         application: whose database it is.
@@ -31,6 +31,7 @@ def rights(
     beside = {*known, application.owner.name, PUBLIC_OWNER}
     yield from _handed_on(application, beside, found, contents)
     yield from _of_columns(application, beside, contents)
+    yield from _of_others(application, contents)
 
 
 def _handed_on(
@@ -57,3 +58,19 @@ def _of_columns(application: Application, beside: Collection[str], contents: Con
         who = "Everybody" if role == _grants.EVERYBODY else role
         text = f"{who} has rights on columns in {application.database}, which is declared nowhere: {named(columns)}."
         yield Drift(text, "REVOKE ALL on the table ends it; the next run gives the rights that are declared.")
+
+
+def by_default(application: Application, maker: str, roles: Collection[str]) -> Iterator[Drift]:
+    """Yield who gets rights by default on what a role makes; everybody executes functions at first."""
+    others = sorted(set(roles) - {maker, _grants.EVERYBODY})
+    if others:
+        text = f"{named(others)} gets rights on what {maker} makes in {application.database}"
+        yield Drift(f"{text} by default, which is declared nowhere.", "ALTER DEFAULT PRIVILEGES ends it.")
+
+
+def _of_others(application: Application, contents: Contents) -> Iterator[Drift]:
+    given: dict[str, set[str]] = {}
+    for maker, roles in contents.others_defaults:
+        given.setdefault(maker, set()).update(roles)
+    for maker in sorted(given):
+        yield from by_default(application, maker, given[maker])

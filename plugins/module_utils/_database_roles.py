@@ -264,7 +264,7 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             continue
         sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
         yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
-    yield from _foreign_logins(state, {*ours, *foreign})
+    yield from _foreign_roles(state, {*ours, *foreign})
     for application in applications:
         for setting, value in sorted(state.settings.get(("", application.database), {}).items()):
             sql = f"ALTER DATABASE {identifier(application.database)} RESET {setting}"
@@ -279,14 +279,22 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             yield Drift(text, f"To end it: {sql};")
 
 
-def _foreign_logins(state: ClusterState, known: Collection[str]) -> Iterator[Drift]:
-    """Yield who can log in and belongs to nobody; of administrators, also former ones, the check of the server speaks.
+def _foreign_roles(state: ClusterState, known: Collection[str]) -> Iterator[Drift]:
+    """Yield roles that belong to nobody; of administrators, also former ones, the check of the server speaks.
 
-    On a provider's server there are logins of the provider, too.
+    On a provider's server there are roles of the provider, too.
     """
-    for name, role in sorted(state.roles.items()) if state.superuser else ():
+    if not state.superuser:
+        return
+    others = {name: role for name, role in sorted(state.roles.items()) if name not in known}
+    groups = [name for name, role in others.items() if not (role.login or role.superuser)]
+    if groups:
+        sql = f"DROP ROLE {identifier(groups[0])}"
+        text = f"Roles without a login are declared nowhere: {named(groups)}."
+        yield Drift(text, f"Declare them, or drop them by hand, such as: {sql};")
+    for name, role in others.items():
         is_administrator = all((group, name) in state.memberships for group in ADMINISTRATOR_GROUPS)
-        if role.login and name not in known and (role.superuser or not is_administrator):
+        if role.login and (role.superuser or not is_administrator):
             what = "superuser" if role.superuser else "role"
             sql = f"ALTER ROLE {identifier(name)} NOLOGIN"
             yield Drift(f"The {what} {name} may log in and is declared nowhere.", f"Declare it, or end that: {sql};")

@@ -85,6 +85,8 @@ SELECT json_build_object(
       '[]')
     FROM pg_default_acl LEFT JOIN pg_namespace AS namespace ON namespace.oid = defaclnamespace
     WHERE pg_get_userbyid(defaclrole) = @OWNER@),
+  'others_defaults', (SELECT coalesce(json_agg(json_build_array(rolname, defaclacl::text[]) ORDER BY rolname), '[]')
+    FROM pg_default_acl JOIN pg_roles AS role ON role.oid = defaclrole WHERE rolname <> @OWNER@),
   'extensions', (SELECT coalesce(json_object_agg(extname, json_build_array(nspname, extversion)), '{}')
     FROM pg_extension JOIN pg_namespace AS namespace ON namespace.oid = extnamespace)
 )
@@ -257,6 +259,7 @@ class Contents:
         defaults: default privileges of the owner, by schema and kind (r for tables, S for sequences).
         extensions: schema and version by name.
         columns: schema, table and column, and whom the column alone gives rights.
+        others_defaults: roles beside the owner that have default privileges, and whom these give rights.
     """
 
     schemas: Mapping[str, SchemaState] = field(default_factory=dict)
@@ -265,6 +268,7 @@ class Contents:
     defaults: Mapping[tuple[str, str], Rights] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     columns: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
+    others_defaults: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Contents:
@@ -285,6 +289,7 @@ class Contents:
             defaults={(schema, kind): parse(acl) for schema, kind, acl in given["defaults"]},
             extensions={name: (schema, version) for name, (schema, version) in given["extensions"].items()},
             columns=tuple((schema, table, name, tuple(parse(acl))) for schema, table, name, acl in given["columns"]),
+            others_defaults=tuple((role, tuple(parse(acl))) for role, acl in given["others_defaults"]),
         )
 
 

@@ -28,12 +28,13 @@ def context(given: Given, topology: _topology.Decision) -> Context:
 
 
 def _standbys(given: Given, topology: _topology.Decision) -> Iterator[str]:
-    """Yield the standbys that readers may be led to: those that stream, and those that this run makes or starts."""
+    """Yield the standbys that readers may be led to: those that stream, and those that will because of this run."""
     leader = (given.observed.get(topology.primary or "") or {}).get("server") or {}
     streams = leader.get("replication", {})
     for name, host in topology.hosts.items():
         if host.role == PRIMARY or name == topology.primary or not given.observed.get(name):
             continue
-        state = streams.get(given.member(name)["member_name"], {}).get("state")
-        if host.action != NONE or state == STREAMING:
+        slot = given.member(name)["member_name"]
+        waits_for_slot = slot in topology.slots.create and not host.left
+        if host.action != NONE or waits_for_slot or streams.get(slot, {}).get("state") == STREAMING:
             yield name

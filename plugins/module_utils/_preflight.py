@@ -18,6 +18,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import _prefl
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_databases, _preflight_host
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_member as _member
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _preflight_pools as _pools
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import APPLICATIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed, shown, whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils._cluster_wide import CLUSTER_WIDE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import (
@@ -119,12 +120,13 @@ def pointer(cluster: str, host: str) -> str:
     return f"Cluster {_called(cluster)}: refused before any host was touched; the list of mistakes is at {host}."
 
 
-def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
+def mistakes(cluster: str, members: Sequence[Member], only: str = "") -> list[str]:
     """Return every mistake in the inventory of a cluster, sorted, each on one line.
 
     Args:
         cluster: its name.
         members: all its members, whether the play reaches them or not.
+        only: the one application that the playbook is about; empty for all.
     """
     findings = [_Finding((member.name,), mistake) for member in members for mistake in member.mistakes]
     databases = [member for member in members if DATABASE in member.duties]
@@ -140,7 +142,12 @@ def mistakes(cluster: str, members: Sequence[Member]) -> list[str]:
     findings += [*_hba_rules(databases), *_places(databases), *_initial_primary(databases), *_durability(databases)]
     findings += [*_backups(cluster, members)]
     values = [member.values for member in databases]
-    found = [*_preflight_databases.mistakes(values[0] if values else {}), *_pools.mistakes(values, _poolers(members))]
+    first = values[0] if values else {}
+    found = [
+        *_preflight_databases.mistakes(first),
+        *_preflight_databases.undeclared(only, first.get(APPLICATIONS) or []),
+        *_pools.mistakes(values, _poolers(members)),
+    ]
     findings += [_Finding((), mistake) for mistake in found]
     if not databases and all(member.duties for member in members):
         text = f"the cluster has no database host; add a host with {CLUSTER_NAME}: {cluster} to the group {GROUPS[0]}"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _applications_check
@@ -17,7 +17,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._applications
     CRON_DATABASE,
     Surroundings,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake
+from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import Mistake, listed
 from ansible_collections.steadfast.postgresql.plugins.module_utils._catalogue import VERSIONS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._tuning_fixed import MAX_CONNECTIONS
 
@@ -33,6 +33,14 @@ def mistakes(values: Values) -> Iterator[Mistake]:
     version = values.get("postgresql_version", DEFAULT_VERSION)
     if values.get(APPLICATIONS) is not None and version in VERSIONS:
         yield from _applications_check.check(values[APPLICATIONS], _surroundings(values, version))
+
+
+def undeclared(only: str, applications: Sequence[Values]) -> Iterator[Mistake]:
+    """Yield that a playbook was asked for one application (-e application=NAME) that is not there."""
+    names = [item["name"] for item in applications if (item or {}).get("name")]
+    if only and only not in names:
+        advice = f"write one of {listed(names)}" if names else f"add it to {APPLICATIONS}"
+        yield Mistake("application", f"{only} is not declared; {advice}")
 
 
 def resolve(values: Values) -> list[dict[str, Any]]:

@@ -329,6 +329,17 @@ def test_the_preflight_says_it_once_for_the_cluster() -> None:
     ]
 
 
+def test_a_playbook_for_an_application_that_nobody_declares() -> None:
+    members = platform(everywhere={"postgresql_applications": [application("crm"), application("shop")]})
+    assert _preflight.mistakes("main", members, "shop") == []
+    assert _preflight.mistakes("main", members, "shp") == [
+        "cluster main: application: shp is not declared; write one of crm, shop"
+    ]
+    assert _preflight.mistakes("main", platform(), "crm") == [
+        "cluster main: application: crm is not declared; add it to postgresql_applications"
+    ]
+
+
 def test_what_is_resolved_holds_no_secret_and_the_servers_names() -> None:
     settings = {"TIMEZONE": "UTC", "statement_timeout": 30000, "search_path": ["a", "b c"]}
     crm = account(settings=settings, rotation="alternating", second_password=PASSWORD)

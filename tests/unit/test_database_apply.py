@@ -45,6 +45,7 @@ CONTENTS: dict[str, Any] = {
     ],
     "extensions": {"plpgsql": ["pg_catalog", "1.0"]},
     "columns": [],
+    "others_defaults": [],
 }
 
 

@@ -349,7 +349,19 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
             'DATABASE "crm" CONNECTION LIMIT -1;',
         ),
         (
-            replace(CRM_STATE, roles={**CRM_STATE.roles, "bob": RoleState(login=True), "group": RoleState()}),
+            replace(CRM_STATE, roles={**CRM_STATE.roles, "crm_old": RoleState(), "audit": RoleState()}),
+            CRM_CONTENTS,
+            "Roles without a login are declared nowhere: audit, crm_old. Declare them, or drop them by hand, such as: "
+            'DROP ROLE "audit";',
+        ),
+        (
+            CRM_STATE,
+            replace(CRM_CONTENTS, others_defaults=(("eve", ("bob", "")), ("eve", ("eve", "al")), ("crm_app", ("",)))),
+            "al, bob gets rights on what eve makes in crm by default, which is declared nowhere. ALTER DEFAULT "
+            "PRIVILEGES ends it.",
+        ),
+        (
+            replace(CRM_STATE, roles={**CRM_STATE.roles, "bob": RoleState(login=True)}),
             CRM_CONTENTS,
             'The role bob may log in and is declared nowhere. Declare it, or end that: ALTER ROLE "bob" NOLOGIN;',
         ),

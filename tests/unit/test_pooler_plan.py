@@ -11,10 +11,11 @@ import situations
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_plan
 from pooled import READERS, SHOP, account, at_work, context, draining, entry, pool
-from situations import all_empty, healthy, primary, stopped
+from situations import all_empty, healthy, primary, standby, stopped
 
 POOL1 = whole.member("pool1", "us-west", duties=["pooler"], address="10.0.0.5")
 SEPARATE = tuple({**found, "duties": ["database"]} for found in (whole.DB1, whole.DB2, whole.DB3))
+SECOND = {"timeline": 2, "history": {1: "0/5000000"}}
 FOLDER = "/etc/pgbouncer/steadfast"
 TEMPLATE = "/etc/systemd/system/pgbouncer@.service"
 
@@ -43,6 +44,12 @@ def text(found: dict[str, Any], path: str) -> str:
             id="one that does not stream reads elsewhere",
         ),
         pytest.param("db1", situations.moved(), ("10.0.0.2", "10.0.0.3"), id="after a failover"),
+        pytest.param(
+            "db1",
+            situations.moved(db1=standby("10.0.0.2", **SECOND), db2=primary(**SECOND)),
+            ("10.0.0.2", "10.0.0.1"),
+            id="after a move by hand, when this run makes the slots",
+        ),
         pytest.param(
             "db1", healthy(db1=primary(), db2=None, db3=None), ("10.0.0.1", "10.0.0.1"), id="no standby is to be seen"
         ),

@@ -130,6 +130,7 @@ CREATE SCHEMA stray;
 CREATE EXTENSION pgcrypto;
 CREATE ROLE stray;
 GRANT cloudflow_rw TO stray;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO stray;
 CREATE TABLE foreign_table ();
 SET ROLE cloudflow_owner;
 CREATE TABLE open_table ();
@@ -139,6 +140,7 @@ UNDO = """
 DROP DATABASE stray;
 DROP SCHEMA stray;
 DROP EXTENSION pgcrypto;
+DROP OWNED BY stray;
 DROP ROLE stray;
 DROP TABLE foreign_table, open_table;
 """
@@ -146,7 +148,9 @@ REPORTED = [
     "The database stray belongs to no application.",
     "The database cloudflow has schemas that are declared nowhere: stray.",
     "The database cloudflow has the extension pgcrypto, which is declared nowhere.",
+    "Roles without a login are declared nowhere: stray.",
     "stray is a member of cloudflow_rw, which is declared nowhere.",
+    "stray gets rights on what postgres makes in cloudflow by default, which is declared nowhere.",
     "cloudflow has tables that do not belong to cloudflow_owner: public.foreign_table (postgres).",
     'cloudflow_ro may INSERT in cloudflow on "public"."open_table", which is declared nowhere.',
 ]
@@ -191,6 +195,12 @@ def test_an_extension_that_the_server_lacks_is_refused(lab: Lab, with_crm: Path)
     )
     assert words in run.output.replace("\\n", "\n")
     assert lab.sql("db1", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^crm'") == "0"
+
+
+def test_an_application_that_nobody_declares_is_refused_before_a_host_is_touched(lab: Lab) -> None:
+    run = lab.playbook(APPLY, "-e", "application=cloudflw", expect=2)
+    assert "application: cloudflw is not declared; write one of cloudflow, creativeflow" in run.output
+    assert set(run.changed.values()) == {0}
 
 
 def test_accounts_that_are_not_kept_apart_are_found(lab: Lab) -> None:
