@@ -43,7 +43,7 @@ def test_a_run_that_is_killed_in_the_middle_of_grants_is_completed_by_the_next(l
     with ThreadPoolExecutor() as pool:
         holder = pool.submit(lab.ssh, "db1", psql, HOLD)
         run = lab.begun(APPLY)
-        lab.wait(lambda: lab.sql("db1", WAITING) == "1", 30)
+        lab.wait(lambda: lab.sql("db1", WAITING) == "1", 120)
         lab.shell("db1", KILL)
         lab.sql("db1", END)
         holder.result()
