@@ -18,6 +18,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._database_pla
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_script import Script
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_server import Server
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import ClusterState, Contents
+from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import run
 
 Json = Mapping[str, Any]
 
@@ -63,6 +64,8 @@ def reconcile(server: Server | None, wanted: Wanted, check_mode: bool) -> Plan:
     """
     selected = wanted.selected
     state = cluster_state(server, wanted.logged_in) if server else UNKNOWN
+    if (server is None or server.instance) and any(application.locale for application in selected):
+        state = replace(state, locales=_locales())
     if check_mode and wanted.packages_come:
         state = replace(state, extensions=None)
     inside = contents(server, selected, state) if server else {}
@@ -99,6 +102,11 @@ def cluster_state(server: Server, logged_in: Json) -> ClusterState:
     """Return what all databases of a server share."""
     query = _database_state.cluster_query(superuser=server.instance is not None)
     return ClusterState.of(server.read([("", query)])[0], logged_in)
+
+
+def _locales() -> frozenset[str]:
+    """Return the locales of this host."""
+    return frozenset(run(["locale", "-a"]).split())
 
 
 def contents(server: Server, selected: Sequence[Application], state: ClusterState) -> dict[str, Contents]:

@@ -40,6 +40,8 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
 TABLES, SEQUENCES = "r", "S"
 KINDS = {TABLES: "TABLES", SEQUENCES: "SEQUENCES"}
 ALWAYS_THERE = ("plpgsql",)
+EVERYTHING, OF_OWNER = frozenset({"CREATE", "CONNECT", "TEMPORARY"}), frozenset({"USAGE", "CREATE"})
+"""What the owner of a database has, and that of a schema, unless somebody takes it away."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class _Object:
 
 @dataclass
 class Differences:
-    """Rights to grant and to take back in one database, and those that are reported."""
+    """Rights to grant and to take back in one database, who may hand some on, and those that are reported."""
 
+    handed: dict[str, list[str]] = field(default_factory=dict)
     grant: Batch = field(default_factory=Batch)
     revoke: Batch = field(default_factory=Batch)
     drift: list[Drift] = field(default_factory=list)
@@ -63,13 +66,18 @@ class Differences:
 
 def of_new(application: Application) -> DatabaseState:
     """Return what a database is that was made a moment ago."""
-    everything = frozenset({"CREATE", "CONNECT", "TEMPORARY"})
     return DatabaseState(
         application.owner.name,
         application.encoding,
         application.locale,
-        rights={application.owner.name: everything},
+        rights={application.owner.name: EVERYTHING},
     )
+
+
+def _of_new_schema(application: Application) -> SchemaState:
+    """Return what a schema is that was made a moment ago."""
+    owner = application.owner.name
+    return SchemaState(owner, rights={owner: OF_OWNER})
 
 
 def reconcile(
@@ -166,7 +174,7 @@ class _Reconciler:
         self._of_schemas(result, contents)
         self._of_relations(result, contents.relations)
         self._of_functions(result, contents.functions)
-        result.drift += _database_drift.rights(self._application, self._known, found, contents)
+        result.drift += _database_drift.rights(self._application, self._known, contents)
         return result
 
     def _of_database(self, result: Differences, found: DatabaseState) -> None:
@@ -176,22 +184,26 @@ class _Reconciler:
         self._add_declared(wanted, "database", "", "")
         name = self._application.database
         what = _Object("DATABASE", identifier(name), f"database {name}", self._owners(found.owner))
-        self._compare(result, what, wanted, found.rights)
+        if found.owner == self._application.owner.name:
+            wanted[found.owner] = EVERYTHING
+        self._compare(result, what, wanted, found)
 
     def _of_schemas(self, result: Differences, contents: Contents) -> None:
         groups = [role.name for role in self._application.group_roles]
         used = {extension.schema for extension in self._application.extensions}
         declared = {schema.name: schema for schema in self._application.schemas}
         for name in sorted({*declared, PUBLIC}):
-            found = contents.schemas.get(name, SchemaState(self._application.owner.name))
+            found = contents.schemas.get(name) or _of_new_schema(self._application)
             users = groups if name in used else []
             users += [declared[name].read_write, declared[name].read_only] if name in declared else []
             wanted = {role: frozenset({"USAGE"}) for role in users}
             self._add_declared(wanted, "schema", name, "")
             label = f"schema {_in(self._application, name)}"
             what = _Object("SCHEMA", identifier(name), label, self._owners(found.owner))
+            if found.owner in {self._application.owner.name, PUBLIC_OWNER}:
+                wanted[found.owner] = OF_OWNER
             if name in contents.schemas or name in declared:
-                self._compare(result, what, wanted, found.rights)
+                self._compare(result, what, wanted, found)
 
     def _owners(self, owner: str) -> frozenset[str]:
         return frozenset({owner, self._application.owner.name})
@@ -200,12 +212,14 @@ class _Reconciler:
         schemas = {schema.name: schema for schema in self._application.schemas}
         owner = self._application.owner.name
         foreign: list[str] = []
+        open_to: set[str] = set()
         extra: dict[str, dict[str, list[str]]] = {}
         for relation in relations:
             schema = schemas[relation.schema]
             what = f"{identifier(relation.schema)}.{identifier(relation.name)}"
             if relation.owner != owner:
                 foreign.append(f"{relation.schema}.{relation.name} ({relation.owner})")
+                open_to |= {role or "everybody" for role in relation.rights} - {relation.owner} - self._known
                 continue
             kind = "SEQUENCE" if relation.is_sequence else "TABLE"
             wanted = self._wanted(schema, relation)
@@ -221,9 +235,8 @@ class _Reconciler:
         result.drift += list(self._reported(extra))
         if foreign:
             text = f"{self._application.database} has tables that do not belong to {owner}: {named(foreign)}."
-            advice = (
-                f"Nobody gets rights on them. Give each away by hand: ALTER TABLE ... OWNER TO {identifier(owner)};"
-            )
+            text += f" Rights on some of them have {named(sorted(open_to))}." if open_to else ""
+            advice = f"No run gives or takes rights on them. By hand: ALTER TABLE ... OWNER TO {identifier(owner)};"
             result.drift.append(Drift(text, advice))
 
     def _wanted(self, schema: Schema, relation: Relation) -> dict[str, frozenset[str]]:
@@ -246,7 +259,7 @@ class _Reconciler:
             wanted: dict[str, frozenset[str]] = {}
             self._add_declared(wanted, "function", function.schema, function.name)
             what = f"{identifier(function.schema)}.{identifier(function.name)}({function.arguments})"
-            result.grant.add("FUNCTION", what, _grants.less(wanted, function.rights))
+            result.grant.add("ROUTINE", what, _grants.less(wanted, function.rights))
 
     def _add_declared(self, wanted: dict[str, frozenset[str]], kind: str, schema: str, name: str) -> None:
         """Add the rights that the application declares beside those of its schemas."""
@@ -255,8 +268,19 @@ class _Reconciler:
             if here and (not name or name in grant.names):
                 wanted[grant.role] = wanted.get(grant.role, frozenset()) | frozenset(grant.privileges)
 
-    def _compare(self, result: Differences, what: _Object, wanted: Rights, found: Rights) -> None:
-        """Compare the rights on a database or a schema, which are the collection's own affair."""
+    def _compare(self, result: Differences, what: _Object, wanted: Rights, state: DatabaseState | SchemaState) -> None:
+        """Compare the rights on a database or a schema, which are the collection's own affair.
+
+        What the application's own roles handed on goes with their right to do so.
+        """
+        hand_on = sorted((state.grantors | state.handed.keys()) & self._ours - what.owners)
+        if hand_on:
+            result.handed.setdefault(f"{what.kind} {what.name}", []).extend(hand_on)
+        found = _grants.joined([state.rights, *(one for by, one in state.handed.items() if by not in hand_on)])
+        for role in sorted(state.grantors - self._ours - self._known - what.owners - {PUBLIC_OWNER}):
+            sql = f"REVOKE GRANT OPTION FOR ALL ON {what.kind} {what.name} FROM {_grants.role(role)} CASCADE"
+            text = f"{role} may hand on rights on the {what.label}, which is declared nowhere."
+            result.drift.append(Drift(text, f"To end it, and what it handed on: {sql};"))
         result.grant.add(what.kind, what.name, _grants.less(wanted, found))
         extra = {role: rights for role, rights in _grants.less(found, wanted).items() if role not in what.owners}
         result.revoke.add(what.kind, what.name, _grants.only(extra, self._ours | {EVERYBODY}))
@@ -280,6 +304,10 @@ class _Reconciler:
 
 
 def _write(script: Script, application: Application, rights: Differences) -> None:
+    for what, roles in rights.handed.items():
+        names = ", ".join(map(identifier, roles))
+        entry = change("rights to hand on", f"{application.database}: {what} {', '.join(roles)}", "granted", "revoked")
+        script.add(f"REVOKE GRANT OPTION FOR ALL ON {what} FROM {names} CASCADE", entry)
     for batch, verb, before, after in (
         (rights.revoke, "REVOKE", "granted", "revoked"),
         (rights.grant, "GRANT", "absent", "granted"),
@@ -292,16 +320,13 @@ def _write(script: Script, application: Application, rights: Differences) -> Non
 
 def _defaults(script: Script, application: Application, contents: Contents) -> Iterator[Drift]:
     """Let tables and sequences that migrations make follow; what is so by default is the owner's alone."""
-    wanted: dict[tuple[str, str], Rights] = {}
-    for schema in application.schemas:
-        for kind, write in ((TABLES, READ_WRITE), (SEQUENCES, SEQUENCE_READ_WRITE)):
-            wanted[(schema.name, kind)] = {schema.read_write: frozenset(write), schema.read_only: frozenset(READ_ONLY)}
+    wanted = _by_default(application)
     changed = {"GRANT": 0, "REVOKE": 0}
     for schema_name, kind in sorted({*wanted, *contents.defaults}):
         target, found = (one.get((schema_name, kind), {}) for one in (wanted, contents.defaults))
         extra = {role: rights for role, rights in _grants.less(found, target).items() if role != application.owner.name}
         if not schema_name or kind not in KINDS:
-            yield from _everywhere(application, extra)
+            yield from _database_drift.by_default(application, application.owner.name, kind, extra)
             continue
         place = _Default(application, schema_name, kind)
         for role, rights in _grants.less(target, found).items():
@@ -315,10 +340,30 @@ def _defaults(script: Script, application: Application, contents: Contents) -> I
             else:
                 text = f"{role} gets {_on(rights, kind)} in {_in(application, schema_name)} by default"
                 yield Drift(f"{text}, which is declared nowhere.", f"To end it: {sql};")
+    for place, role in _handed_by_default(application, contents):
+        script.add(place.without_option(role))
+        changed["REVOKE"] += 1
     for verb, before, after in (("GRANT", "absent", "granted"), ("REVOKE", "granted", "revoked")):
         if changed[verb]:
             name = f"{application.database}: {changed[verb]} of its roles"
             script.changes.append(change("default privileges", name, before, after))
+
+
+def _by_default(application: Application) -> dict[tuple[str, str], Rights]:
+    """Return what tables and sequences of each schema are to start with."""
+    return {
+        (schema.name, kind): {schema.read_write: frozenset(write), schema.read_only: frozenset(READ_ONLY)}
+        for schema in application.schemas
+        for kind, write in ((TABLES, READ_WRITE), (SEQUENCES, SEQUENCE_READ_WRITE))
+    }
+
+
+def _handed_by_default(application: Application, contents: Contents) -> Iterator[tuple[_Default, str]]:
+    """Yield who may hand on what it has by default, which nobody declares."""
+    schemas = {schema.name for schema in application.schemas}
+    for schema, kind, role in contents.defaults_handed:
+        if schema in schemas and kind in KINDS and role != application.owner.name:
+            yield _Default(application, schema, kind), role
 
 
 @dataclass(frozen=True)
@@ -335,13 +380,13 @@ class _Default:
         where = f"IN SCHEMA {identifier(self.schema)}"
         return f"{start} {where} {verb} {_on(rights, self.kind)} {preposition} {_grants.role(role)}"
 
+    def without_option(self, role: str) -> str:
+        start = f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(self.application.owner.name)}"
+        where = f"IN SCHEMA {identifier(self.schema)}"
+        return f"{start} {where} REVOKE GRANT OPTION FOR ALL ON {KINDS[self.kind]} FROM {_grants.role(role)}"
+
     def is_ours(self, role: str) -> bool:
         return role == EVERYBODY or role in {one.name for one in self.application.roles}
-
-
-def _everywhere(application: Application, extra: Rights) -> Iterator[Drift]:
-    """Yield who gets rights by default that the collection never gives; everybody executes functions at first."""
-    yield from _database_drift.by_default(application, application.owner.name, extra)
 
 
 def _on(rights: frozenset[str], kind: str) -> str:

@@ -12,41 +12,60 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._database_scr
 from ansible_collections.steadfast.postgresql.plugins.module_utils._database_state import (
     PUBLIC_OWNER,
     Contents,
-    DatabaseState,
+    Relation,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import identifier
 
+FOR_EVERYBODY = ("f", "T")
+"""Kinds of objects that everybody may use unless somebody ends that: functions and types."""
 
-def rights(
-    application: Application, known: Collection[str], found: DatabaseState, contents: Contents
-) -> Iterator[Drift]:
+
+def rights(application: Application, known: Collection[str], contents: Contents) -> Iterator[Drift]:
     """Yield who may hand rights on, who has rights on columns, who gives some by default; the collection does none.
 
     Args:
         application: whose database it is.
         known: roles that are none of its business, such as superusers.
-        found: the database as the cluster knows it.
-        contents: what it holds.
+        contents: what the database holds.
     """
     beside = {*known, application.owner.name, PUBLIC_OWNER}
-    yield from _handed_on(application, beside, found, contents)
+    yield from _handed_on(application, beside, contents)
+    yield from _as_superuser(application, contents)
+    yield from _of_catalogues(application, beside, contents)
     yield from _of_columns(application, beside, contents)
     yield from _of_others(application, contents)
 
 
-def _handed_on(
-    application: Application, beside: Collection[str], found: DatabaseState, contents: Contents
-) -> Iterator[Drift]:
-    objects = [(f"DATABASE {identifier(application.database)}", found.grantors)]
-    objects += [(f"SCHEMA {identifier(name)}", one.grantors) for name, one in contents.schemas.items()]
+def _handed_on(application: Application, beside: Collection[str], contents: Contents) -> Iterator[Drift]:
+    """On the database and on schemas, which are the collection's own affair, this is repaired."""
     for relation in contents.relations:
-        kind = "SEQUENCE" if relation.is_sequence else "TABLE"
-        objects.append((f"{kind} {identifier(relation.schema)}.{identifier(relation.name)}", relation.grantors))
-    for what, roles in objects:
-        for role in sorted(roles - set(beside)):
-            sql = f"REVOKE GRANT OPTION FOR ALL ON {what} FROM {_grants.role(role)}"
+        what = f"{'SEQUENCE' if relation.is_sequence else 'TABLE'} {_qualified(relation)}"
+        for role in sorted(relation.grantors - set(beside)):
+            sql = f"REVOKE GRANT OPTION FOR ALL ON {what} FROM {_grants.role(role)} CASCADE"
             text = f"{role} may hand on rights on {what} in {application.database}, which is declared nowhere."
-            yield Drift(text, f"To end it: {sql};")
+            yield Drift(text, f"To end it, and what it handed on: {sql};")
+
+
+def _qualified(relation: Relation) -> str:
+    return f"{identifier(relation.schema)}.{identifier(relation.name)}"
+
+
+def _as_superuser(application: Application, contents: Contents) -> Iterator[Drift]:
+    for name, owner in contents.definers:
+        text = f"The function {name} in {application.database} does what it does as the superuser {owner}"
+        yield Drift(f"{text}, whoever calls it.", f"Look at it; to end it: ALTER FUNCTION {name} SECURITY INVOKER;")
+
+
+def _of_catalogues(application: Application, beside: Collection[str], contents: Contents) -> Iterator[Drift]:
+    given: dict[str, list[str]] = {}
+    for role, what in contents.catalogue:
+        if role not in beside and not role.startswith("pg_"):
+            given.setdefault(role, []).append(what)
+    for role, objects in sorted(given.items()):
+        who = "Everybody" if role == _grants.EVERYBODY else role
+        text = f"{who} has rights on PostgreSQL's own {named(objects)} in {application.database}"
+        sql = f"REVOKE ALL ON {objects[0]} FROM {_grants.role(role)}"
+        yield Drift(f"{text}, which is declared nowhere.", f"To end it, such as: {sql};")
 
 
 def _of_columns(application: Application, beside: Collection[str], contents: Contents) -> Iterator[Drift]:
@@ -60,17 +79,19 @@ def _of_columns(application: Application, beside: Collection[str], contents: Con
         yield Drift(text, "REVOKE ALL on the table ends it; the next run gives the rights that are declared.")
 
 
-def by_default(application: Application, maker: str, roles: Collection[str]) -> Iterator[Drift]:
-    """Yield who gets rights by default on what a role makes; everybody executes functions at first."""
-    others = sorted(set(roles) - {maker, _grants.EVERYBODY})
+def by_default(application: Application, maker: str, kind: str, roles: Collection[str]) -> Iterator[Drift]:
+    """Yield who gets rights by default on what a role makes, of one kind as pg_default_acl has it."""
+    usual = {maker, _grants.EVERYBODY} if kind in FOR_EVERYBODY else {maker}
+    others = sorted(set(roles) - usual)
     if others:
-        text = f"{named(others)} gets rights on what {maker} makes in {application.database}"
+        who = named(["PUBLIC" if role == _grants.EVERYBODY else role for role in others])
+        text = f"{who} gets rights on what {maker} makes in {application.database}"
         yield Drift(f"{text} by default, which is declared nowhere.", "ALTER DEFAULT PRIVILEGES ends it.")
 
 
 def _of_others(application: Application, contents: Contents) -> Iterator[Drift]:
-    given: dict[str, set[str]] = {}
-    for maker, roles in contents.others_defaults:
-        given.setdefault(maker, set()).update(roles)
-    for maker in sorted(given):
-        yield from by_default(application, maker, given[maker])
+    given: dict[tuple[str, str], set[str]] = {}
+    for maker, kind, roles in contents.others_defaults:
+        given.setdefault((maker, kind), set()).update(roles)
+    for maker, kind in sorted(given):
+        yield from by_default(application, maker, kind, given[maker, kind])

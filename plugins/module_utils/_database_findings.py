@@ -23,6 +23,10 @@ def findings(host: str, result: Mapping[str, Any]) -> Iterator[Finding]:
     """
     for text in result.get("refused", ()):
         yield Finding(ERROR, host, f"The databases cannot be applied: {text}.", "")
+    for one in result.get("pending", ()):
+        if one["kind"] == "database" and one["from"] == "absent":
+            text = f"The database {one['name']} is not there, though an application declares it."
+            yield Finding(ERROR, host, text, "If it is lost, restore it before anything makes an empty one.")
     pending = [f"{one['kind']} {one['name']}: {one['from']} -> {one['to']}" for one in result.get("pending", ())]
     if pending:
         more = f"; and {len(pending) - MOST} more" if len(pending) > MOST else ""

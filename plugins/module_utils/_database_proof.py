@@ -38,7 +38,12 @@ def prove(
             continue
         others = [one.database for one in present if one.database != application.database]
         inside = contents[application.database]
-        ground = _isolation.Ground(application, _isolation.samples(application, inside.relations), others)
+        ground = _isolation.Ground(
+            application,
+            _isolation.samples(application, inside.relations),
+            others,
+            _isolation.exceptional(application, inside.relations),
+        )
         found.append(_probe(server, ground, passwords, state.roles))
     return found
 

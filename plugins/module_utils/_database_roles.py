@@ -70,8 +70,25 @@ def _refusals(application: Application, state: ClusterState) -> Iterator[str]:
     elif database and not database.connects:
         sql = f"ALTER DATABASE {identifier(application.database)} ALLOW_CONNECTIONS true"
         yield f"{name}: the database {application.database} takes no connections; run {sql}"
+    if not application.absent and database is None and not _has_locale(application.locale, state.locales):
+        yield (
+            f"{name}: the server has no locale {application.locale}; make it on every database host (on Debian in "
+            "/etc/locale.gen, then locale-gen), or write another one into locale"
+        )
     if not application.absent and state.extensions is not None:
         yield from _extensions(application, state.extensions, state.version, state.superuser)
+
+
+def _has_locale(locale: str, known: Collection[str] | None) -> bool:
+    """Whether the operating system has a locale, which spells the name of an encoding in several ways."""
+    if not locale or known is None:
+        return True
+    return _spelt(locale) in {*map(_spelt, known), "c", "posix"}
+
+
+def _spelt(locale: str) -> str:
+    name, dot, encoding = locale.partition(".")
+    return f"{name}{dot}{encoding.replace('-', '')}".lower()
 
 
 def _in_use(application: Application, state: ClusterState, verifiers: Mapping[str, str]) -> Iterator[str]:
@@ -206,13 +223,18 @@ def _memberships(script: Script, applications: Sequence[Application], state: Clu
     missing = [pair for pair in wanted if not state.memberships.get(pair)]
     ours = {role.name for application in applications for role in application.roles}
     extra = sorted(pair for pair in state.memberships if pair not in declared and set(pair) <= ours)
+    # First, with all that depends on it: who may hand on a membership, and what of that has been done.
+    if admins := sorted(declared & state.admins):
+        sql = [f"{text} CASCADE" for text in _grants.memberships(admins, "REVOKE ADMIN OPTION FOR")]
+        script.add(sql, _counted(admins, "with admin option", "without"))
+    for group, member, by in state.handed:
+        if by in ours and (group, by) not in declared & state.admins:
+            sql = [f"REVOKE {identifier(group)} FROM {identifier(member)} GRANTED BY {identifier(by)} CASCADE"]
+            script.add(sql, change("membership", f"{group} to {member}", f"granted by {by}", "revoked"))
     if missing:
         script.add(_grants.memberships(missing), _counted(missing, "absent", "granted"))
     if extra:
         script.add(_grants.memberships(extra, "REVOKE"), _counted(extra, "granted", "revoked"))
-    if admins := sorted(declared & state.admins):
-        sql = _grants.memberships(admins, "REVOKE ADMIN OPTION FOR")
-        script.add(sql, _counted(admins, "with admin option", "without"))
 
 
 def _counted(pairs: Sequence[tuple[str, str]], before: str, after: str) -> dict[str, str]:
@@ -264,7 +286,32 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             continue
         sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
         yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
+    for group, member, by in state.handed:
+        if by not in ours and (group in ours or member in ours):
+            sql = f"REVOKE {identifier(group)} FROM {identifier(member)} GRANTED BY {identifier(by)}"
+            yield Drift(f"{member} is a member of {group} because {by} granted it.", f"To end it: {sql};")
+    for what, role, words in state.server_rights:
+        if role in ours or role == _grants.EVERYBODY:
+            who = "Everybody" if role == _grants.EVERYBODY else role
+            sql = f"REVOKE {words} ON {what} FROM {_grants.role(role)}"
+            yield Drift(f"{who} has rights on {what}, which is declared nowhere: {words}.", f"To end it: {sql};")
     yield from _foreign_roles(state, {*ours, *foreign})
+    yield from _foreign_settings(applications, state)
+    for application in applications:
+        found = state.databases.get(application.database)
+        if found and found.template:
+            sql = f"ALTER DATABASE {identifier(application.database)} IS_TEMPLATE false"
+            text = (
+                f"The database {application.database} is marked as a template: whoever may make databases may copy it."
+            )
+            yield Drift(text, f"To end it: {sql};")
+
+
+def _foreign_settings(applications: Sequence[Application], state: ClusterState) -> Iterator[Drift]:
+    """Yield settings of sessions that nobody declares: of everybody, of a whole database, of a role elsewhere."""
+    for setting, value in sorted(state.settings.get(("", ""), {}).items()):
+        text = f"Every session of the server has the setting {setting} = {value}, which is declared nowhere."
+        yield Drift(text, f"To end it: ALTER ROLE ALL RESET {setting};")
     for application in applications:
         for setting, value in sorted(state.settings.get(("", application.database), {}).items()):
             sql = f"ALTER DATABASE {identifier(application.database)} RESET {setting}"
@@ -272,10 +319,15 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
                 f"The database {application.database} has the setting {setting} = {value}, which is declared nowhere."
             )
             yield Drift(text, f"To end it: {sql};")
-    for role in ours:
-        for setting, value in sorted(state.settings.get((role, ""), {}).items()):
-            sql = f"ALTER ROLE {identifier(role)} RESET {setting}"
-            text = f"{role} has the setting {setting} = {value} in every database, which is declared nowhere."
+    own = {role.name: application.database for application in applications for role in application.roles}
+    for (role, database), settings in sorted(state.settings.items()):
+        if role not in own or database == own[role]:
+            continue
+        where = f"the database {database}" if database else "every database"
+        words = f" IN DATABASE {identifier(database)}" if database else ""
+        for setting, value in sorted(settings.items()):
+            sql = f"ALTER ROLE {identifier(role)}{words} RESET {setting}"
+            text = f"{role} has the setting {setting} = {value} in {where}, which is declared nowhere."
             yield Drift(text, f"To end it: {sql};")
 
 

@@ -239,7 +239,8 @@ class _Text:
 
 def _worded(text: str, places: Sequence[_Place]) -> CommandError:
     """Return an error with the statement that failed; what psql repeats of it may hold a secret, and is left out."""
-    found = _ERROR.search(text)
+    # Warnings look the same, and the error is what psql ended with.
+    found = next(iter([*_ERROR.finditer(text)][-1:]), None)
     if not found:
         return CommandError("\n".join(line for line in text.splitlines() if not line.startswith("LINE ")))
     line, state, words = int(found[1]), found[2], found[3]

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _logged_in
-from ansible_collections.steadfast.postgresql.plugins.module_utils._grants import EVERYBODY, Rights, grantors, parse
+from ansible_collections.steadfast.postgresql.plugins.module_utils._grants import (
+    EVERYBODY,
+    Rights,
+    grantors,
+    handed,
+    parse,
+)
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import quoted
 
 PUBLIC_OWNER = "pg_database_owner"
@@ -33,14 +39,25 @@ SELECT json_build_object(
     FROM (SELECT parent.rolname AS role, child.rolname AS member, bool_or(inherit_option AND set_option) AS whole,
             bool_or(admin_option) AS admin
           FROM pg_auth_members JOIN pg_roles AS parent ON parent.oid = roleid
-            JOIN pg_roles AS child ON child.oid = member
-          GROUP BY 1, 2) AS membership),
+            JOIN pg_roles AS child ON child.oid = member JOIN pg_roles AS giver ON giver.oid = grantor
+          WHERE giver.rolsuper OR giver.rolname = current_user GROUP BY 1, 2) AS membership),
+  'handed', (SELECT coalesce(json_agg(json_build_array(parent.rolname, child.rolname, giver.rolname)), '[]')
+    FROM pg_auth_members JOIN pg_roles AS parent ON parent.oid = roleid
+      JOIN pg_roles AS child ON child.oid = member JOIN pg_roles AS giver ON giver.oid = grantor
+    WHERE NOT giver.rolsuper AND giver.rolname <> current_user),
+  'server_rights', (SELECT coalesce(json_agg(json_build_array(what, coalesce(rolname, ''), words)), '[]')
+    FROM (SELECT 'PARAMETER ' || quote_ident(parname) AS what, grantee, string_agg(privilege_type, ', ') AS words
+          FROM pg_parameter_acl, aclexplode(paracl) GROUP BY 1, 2
+          UNION ALL SELECT 'TABLESPACE ' || quote_ident(spcname), grantee, string_agg(privilege_type, ', ')
+          FROM pg_tablespace, aclexplode(spcacl) GROUP BY 1, 2) AS given
+      LEFT JOIN pg_roles AS role ON role.oid = grantee),
   'databases', (SELECT coalesce(json_object_agg(datname, json_build_object('owner', pg_get_userbyid(datdba),
-      'connects', datallowconn, 'connection_limit', datconnlimit, 'encoding', pg_encoding_to_char(encoding),
+      'connects', datallowconn, 'template', datistemplate, 'connection_limit', datconnlimit,
+      'encoding', pg_encoding_to_char(encoding),
       'locale', datcollate, 'comment', coalesce(description, ''),
       'acl', coalesce(datacl, acldefault('d', datdba))::text[])), '{}')
     FROM pg_database LEFT JOIN pg_shdescription ON objoid = pg_database.oid AND classoid = 'pg_database'::regclass
-    WHERE NOT datistemplate),
+    WHERE datname NOT IN ('template0', 'template1')),
   'sessions', (SELECT coalesce(json_agg(json_build_array(usename, address, number)), '[]')
     FROM (SELECT usename, coalesce(host(client_addr), '') AS address, count(*) AS number
           FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1, 2) AS session),
@@ -79,13 +96,29 @@ SELECT json_build_object(
       pg_get_function_identity_arguments(function.oid), pg_get_userbyid(proowner),
       coalesce(proacl, acldefault('f', proowner))::text[])), '[]')
     FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
-    WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND proname = ANY (ARRAY[@FUNCTIONS@]::name[])
-      AND prokind <> 'p'),
+    WHERE nspname = ANY (ARRAY[@SCHEMAS@]::name[]) AND proname = ANY (ARRAY[@FUNCTIONS@]::name[])),
+  'definers', (SELECT coalesce(json_agg(json_build_array(function.oid::regprocedure::text, rolname) ORDER BY 1), '[]')
+    FROM pg_proc AS function JOIN pg_namespace AS namespace ON namespace.oid = pronamespace
+      JOIN pg_roles AS role ON role.oid = proowner
+    WHERE prosecdef AND rolsuper AND nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT EXISTS (
+      SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = function.oid AND deptype = 'e')),
+  'catalogue', (SELECT coalesce(json_agg(json_build_array(coalesce(rolname, ''), what) ORDER BY what), '[]')
+    FROM (SELECT oid::regclass::text AS what, grantee FROM pg_class, aclexplode(relacl) AS now
+          WHERE relnamespace = 'pg_catalog'::regnamespace AND grantee <> relowner AND NOT EXISTS (
+            SELECT FROM pg_init_privs, aclexplode(initprivs) AS first WHERE classoid = 'pg_class'::regclass
+              AND objoid = pg_class.oid AND objsubid = 0 AND first.grantee = now.grantee
+              AND first.privilege_type = now.privilege_type)
+          UNION SELECT oid::regprocedure::text, grantee FROM pg_proc, aclexplode(proacl) AS now
+          WHERE pronamespace = 'pg_catalog'::regnamespace AND grantee <> proowner AND NOT EXISTS (
+            SELECT FROM pg_init_privs, aclexplode(initprivs) AS first WHERE classoid = 'pg_proc'::regclass
+              AND objoid = pg_proc.oid AND first.grantee = now.grantee)) AS given
+      LEFT JOIN pg_roles AS role ON role.oid = grantee),
   'defaults', (SELECT coalesce(json_agg(json_build_array(coalesce(nspname, ''), defaclobjtype, defaclacl::text[])),
       '[]')
     FROM pg_default_acl LEFT JOIN pg_namespace AS namespace ON namespace.oid = defaclnamespace
     WHERE pg_get_userbyid(defaclrole) = @OWNER@),
-  'others_defaults', (SELECT coalesce(json_agg(json_build_array(rolname, defaclacl::text[]) ORDER BY rolname), '[]')
+  'others_defaults', (SELECT coalesce(json_agg(json_build_array(rolname, defaclobjtype, defaclacl::text[])
+      ORDER BY rolname), '[]')
     FROM pg_default_acl JOIN pg_roles AS role ON role.oid = defaclrole WHERE rolname <> @OWNER@),
   'extensions', (SELECT coalesce(json_object_agg(extname, json_build_array(nspname, extversion)), '{}')
     FROM pg_extension JOIN pg_namespace AS namespace ON namespace.oid = extnamespace)
@@ -138,22 +171,25 @@ class RoleState:
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """A database as the cluster knows it."""
+    """A database as the cluster knows it; of rights those that its owner gave, and by grantor those handed on."""
 
     owner: str
     encoding: str = "UTF8"
     locale: str = ""
     comment: str = ""
     connects: bool = True
+    template: bool = False
     connection_limit: int = -1
     rights: Rights = field(default_factory=dict)
+    handed: Mapping[str, Rights] = field(default_factory=dict)
     grantors: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> DatabaseState:
         """Read what the query says."""
         plain = {key: value for key, value in given.items() if key != "acl"}
-        return cls(**plain, rights=parse(given["acl"]), grantors=grantors(given["acl"]))
+        rights, others = handed(given["acl"], given["owner"])
+        return cls(**plain, rights=rights, handed=others, grantors=grantors(given["acl"]))
 
 
 @dataclass(frozen=True)
@@ -168,11 +204,14 @@ class ClusterState:
         roles: by name, without PostgreSQL's own.
         memberships: group role and member; whether the member inherits and may become the group role.
         admins: of these, those whose member may make others members.
+        handed: group role, member and grantor where neither a superuser nor who asks granted it.
+        server_rights: parameters and tablespaces with the role that has rights on them, and the rights.
         databases: by name, without templates.
         sessions: how many clients each role has, on the server and through poolers.
         settings: by role and database, each of which may be empty, the text by name.
         extensions: which versions of each the server has.
         trusted: extensions that the owner of a database may make.
+        locales: of the operating system; None where it is somebody else's.
     """
 
     user: str = "postgres"
@@ -182,11 +221,14 @@ class ClusterState:
     roles: Mapping[str, RoleState] = field(default_factory=dict)
     memberships: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     admins: frozenset[tuple[str, str]] = frozenset()
+    handed: tuple[tuple[str, str, str], ...] = ()
+    server_rights: tuple[tuple[str, str, str], ...] = ()
     databases: Mapping[str, DatabaseState] = field(default_factory=dict)
     sessions: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, ...]] | None = None
     trusted: frozenset[str] = frozenset()
+    locales: frozenset[str] | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any], logged_in: Mapping[str, Any]) -> ClusterState:
@@ -199,6 +241,8 @@ class ClusterState:
             roles={name: RoleState.of(row) for name, *row in given["roles"]},
             memberships={(role, member): whole for role, member, whole, _ in given["memberships"]},
             admins=frozenset((role, member) for role, member, _, admin in given["memberships"] if admin),
+            handed=tuple((group, member, grantor) for group, member, grantor in given["handed"]),
+            server_rights=tuple((what, role, words) for what, role, words in given["server_rights"]),
             databases={name: DatabaseState.of(item) for name, item in given["databases"].items()},
             sessions=_logged_in.sessions(given["sessions"], logged_in),
             settings={
@@ -212,12 +256,19 @@ class ClusterState:
 
 @dataclass(frozen=True)
 class SchemaState:
-    """A schema as it is; grantors may hand on a right on it."""
+    """A schema as it is; of rights those that its owner gave, and by grantor those that others handed on."""
 
     owner: str
     comment: str = ""
     rights: Rights = field(default_factory=dict)
+    handed: Mapping[str, Rights] = field(default_factory=dict)
     grantors: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SchemaState:
+        """Read what the query says."""
+        rights, others = handed(given["acl"], given["owner"])
+        return cls(given["owner"], given["comment"], rights, others, grantors(given["acl"]))
 
 
 @dataclass(frozen=True)
@@ -259,7 +310,10 @@ class Contents:
         defaults: default privileges of the owner, by schema and kind (r for tables, S for sequences).
         extensions: schema and version by name.
         columns: schema, table and column, and whom the column alone gives rights.
-        others_defaults: roles beside the owner that have default privileges, and whom these give rights.
+        others_defaults: roles beside the owner that have default privileges, on what kind, and whom these give rights.
+        defaults_handed: schema, kind and role that may hand on what it has by default.
+        definers: functions that run as the superuser who owns them, outside of extensions.
+        catalogue: roles with a right on PostgreSQL's own catalogues that they do not have from the start.
     """
 
     schemas: Mapping[str, SchemaState] = field(default_factory=dict)
@@ -268,16 +322,16 @@ class Contents:
     defaults: Mapping[tuple[str, str], Rights] = field(default_factory=dict)
     extensions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     columns: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
-    others_defaults: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    others_defaults: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    defaults_handed: tuple[tuple[str, str, str], ...] = ()
+    definers: tuple[tuple[str, str], ...] = ()
+    catalogue: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Contents:
         """Read what the query returned."""
         return cls(
-            schemas={
-                name: SchemaState(item["owner"], item["comment"], parse(item["acl"]), grantors(item["acl"]))
-                for name, item in given["schemas"].items()
-            },
+            schemas={name: SchemaState.of(item) for name, item in given["schemas"].items()},
             relations=tuple(
                 Relation(schema, name, kind, owner, parse(acl), grantors(acl))
                 for schema, name, kind, owner, acl in given["relations"]
@@ -289,7 +343,12 @@ class Contents:
             defaults={(schema, kind): parse(acl) for schema, kind, acl in given["defaults"]},
             extensions={name: (schema, version) for name, (schema, version) in given["extensions"].items()},
             columns=tuple((schema, table, name, tuple(parse(acl))) for schema, table, name, acl in given["columns"]),
-            others_defaults=tuple((role, tuple(parse(acl))) for role, acl in given["others_defaults"]),
+            others_defaults=tuple((role, kind, tuple(parse(acl))) for role, kind, acl in given["others_defaults"]),
+            defaults_handed=tuple(
+                (schema, kind, role) for schema, kind, acl in given["defaults"] for role in sorted(grantors(acl))
+            ),
+            definers=tuple((name, owner) for name, owner in given["definers"]),
+            catalogue=tuple((role, what) for role, what in given["catalogue"]),
         )
 
 

@@ -37,7 +37,7 @@ LETTERS = {
     "T": "TEMPORARY",
 }
 ORDER = {name: position for position, name in enumerate(LETTERS.values())}
-_ITEM = re.compile(r'(?:"((?:[^"]|"")*)"|([^="]*))=([A-Za-z*]*)/')
+_ITEM = re.compile(r'(?:"((?:[^"]|"")*)"|([^="]*))=([A-Za-z*]*)/(?:"((?:[^"]|"")*)"|([^"]*))')
 
 Rights = Mapping[str, frozenset[str]]
 """What each role may do with an object, by the role's name."""
@@ -45,20 +45,42 @@ Rights = Mapping[str, frozenset[str]]
 
 def parse(items: Iterable[str]) -> dict[str, frozenset[str]]:
     """Read an access control list: items such as `crm_rw=arwd/crm_owner`."""
-    found: dict[str, frozenset[str]] = {}
-    for item in items:
-        match = _ITEM.match(item)
-        assert match, item
-        name = match[1].replace('""', '"') if match[1] is not None else match[2]
-        rights = frozenset(LETTERS[letter] for letter in match[3] if letter in LETTERS)
-        found[name] = found.get(name, frozenset()) | rights
-    return found
+    return joined({role: rights} for role, rights, _, _ in _read(items))
+
+
+def handed(items: Iterable[str], owner: str) -> tuple[dict[str, frozenset[str]], dict[str, Rights]]:
+    """Read an access control list apart: what the owner of the object gave, and by grantor what others handed on."""
+    given: list[Rights] = []
+    others: dict[str, list[Rights]] = {}
+    for role, rights, _, grantor in _read(items):
+        (given if grantor == owner else others.setdefault(grantor, [])).append({role: rights})
+    return joined(given), {grantor: joined(found) for grantor, found in others.items()}
 
 
 def grantors(items: Iterable[str]) -> frozenset[str]:
-    """Return who may hand on a right of an access control list: an asterisk follows it."""
-    matches = ((item, _ITEM.match(item)) for item in items)
-    return frozenset(name for item, match in matches if match and "*" in match[3] for name in parse([item]))
+    """Return who may hand on a right of an access control list."""
+    return frozenset(role for role, _, hands_on, _ in _read(items) if hands_on)
+
+
+def joined(every: Iterable[Rights]) -> dict[str, frozenset[str]]:
+    """Return the rights of several lists together."""
+    found: dict[str, frozenset[str]] = {}
+    for one in every:
+        for role, rights in one.items():
+            found[role] = found.get(role, frozenset()) | rights
+    return found
+
+
+def _read(items: Iterable[str]) -> Iterator[tuple[str, frozenset[str], bool, str]]:
+    """Yield of each item the role, its rights, whether it may hand one on (an asterisk follows it), and the grantor."""
+    for item in items:
+        match = _ITEM.match(item)
+        assert match, item
+        role, grantor = (
+            quoted.replace('""', '"') if quoted is not None else plain
+            for quoted, plain in ((match[1], match[2]), (match[4], match[5]))
+        )
+        yield role, frozenset(LETTERS[letter] for letter in match[3] if letter in LETTERS), "*" in match[3], grantor
 
 
 def less(rights: Rights, others: Rights) -> dict[str, frozenset[str]]:

@@ -26,6 +26,11 @@ DIVISION_BY_ZERO = "22012"
 FAILED_BEFORE = "25P02"  # an earlier statement of the transaction was refused
 UNDECIDED = frozenset({"55P03", "57014", "40P01"})
 """Somebody else was in the way: a lock, an end by hand or by a timeout, a deadlock."""
+# Those who administer have such roles; no divides by zero.
+_PREDEFINED = """
+SELECT 1 / EXISTS (SELECT FROM pg_catalog.pg_roles
+  WHERE rolname ~ '^pg_' AND rolname <> 'pg_database_owner' AND pg_catalog.pg_has_role(oid, 'MEMBER'))::int
+""".strip()
 DENIED = frozenset({INSUFFICIENT_PRIVILEGE, DIVISION_BY_ZERO, FAILED_BEFORE})
 
 
@@ -51,12 +56,14 @@ class Ground:
     Attributes:
         application: whose accounts are tried.
         samples: a table of each schema that has one with the rights of its schema.
+        exceptional: schema, table, and what the roles that write and that read may do with it where that is declared.
         others: databases of other applications.
     """
 
     application: Application
     samples: Mapping[str, str]
     others: Sequence[str] = ()
+    exceptional: Sequence[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = ()
 
 
 def samples(application: Application, relations: Sequence[Relation]) -> dict[str, str]:
@@ -72,11 +79,27 @@ def samples(application: Application, relations: Sequence[Relation]) -> dict[str
     return found
 
 
+def exceptional(
+    application: Application, relations: Sequence[Relation]
+) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+    """Return the tables for which other rights are declared than their schema gives, with these."""
+    special = {(grant.schema, name) for grant in application.grants for name in grant.names}
+    return [
+        (schema.name, relation.name, *schema.table_rights(relation.name))
+        for schema in application.schemas
+        for relation in relations
+        if relation.schema == schema.name and relation.kind in "rp" and relation.owner == application.owner.name
+        if any(exception.covers(relation.name) for exception in schema.exceptions)
+        if (schema.name, relation.name) not in special
+    ]
+
+
 def tries(role: Role, ground: Ground) -> list[Try]:
     """Return what an account has to be tried with."""
     if role.kind != ACCOUNT:
         return [*_as_owner(ground), *_of_nobody(ground)]
     found = [one for schema in ground.application.schemas for one in _in_schema(role, schema, ground)]
+    found += _on_exceptional(role, ground)
     owner = ground.application.owner.name
     return [
         *found,
@@ -121,6 +144,17 @@ def _in_schema(role: Role, schema: Schema, ground: Ground) -> Iterator[Try]:
         yield Try(f"delete from {on}", f"EXPLAIN DELETE FROM {where}", allowed=writes)  # noqa: S608
 
 
+def _on_exceptional(role: Role, ground: Ground) -> Iterator[Try]:
+    schemas = {schema.name: schema for schema in ground.application.schemas}
+    for name, table, writes, reads in ground.exceptional:
+        schema, where, on = schemas[name], f"{identifier(name)}.{identifier(table)}", f"{name}.{table}"
+        rights = {*(writes if schema.read_write in role.member_of else ())}
+        rights |= {*(reads if schema.read_only in role.member_of else ())}
+        yield Try(f"read {on}", f"EXPLAIN TABLE {where}", allowed="SELECT" in rights)
+        yield Try(f"insert into {on}", f"EXPLAIN INSERT INTO {where} DEFAULT VALUES", allowed="INSERT" in rights)
+        yield Try(f"delete from {on}", f"EXPLAIN DELETE FROM {where}", allowed="DELETE" in rights)  # noqa: S608
+
+
 def _rights(role: Role, kind: str, schema: str, ground: Ground) -> set[str]:
     found = set()
     for grant in ground.application.grants:
@@ -148,7 +182,9 @@ def _as_owner(ground: Ground) -> Iterator[Try]:
 
 def _of_nobody(ground: Ground) -> Iterator[Try]:
     yield Try("read pg_authid", "SELECT FROM pg_catalog.pg_authid LIMIT 0")
+    yield Try("read pg_shadow", "SELECT FROM pg_catalog.pg_shadow LIMIT 0")
     yield Try("read files of the server", "SELECT pg_catalog.pg_read_file('PG_VERSION')")
+    yield Try("act as a role of PostgreSQL's own", _PREDEFINED)
     yield Try("create a role", f"CREATE ROLE {identifier(PROBE)}")
     for name in ground.others:
         # No session goes from one database into another: whether it may begin there is asked, and no divides by zero.

@@ -67,7 +67,7 @@ def held(application: Application) -> tuple[ClusterState, Contents]:
 
 def contents(application: Application) -> Contents:
     owner = application.owner.name
-    schemas = {"public": SchemaState(PUBLIC_OWNER, "standard public schema", {})}
+    schemas = {"public": SchemaState(PUBLIC_OWNER, "standard public schema", rights(pg_database_owner="USAGE CREATE"))}
     defaults: dict[tuple[str, str], Any] = {}
     relations = []
     for schema in application.schemas:

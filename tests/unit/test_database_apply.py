@@ -46,6 +46,8 @@ CONTENTS: dict[str, Any] = {
     "extensions": {"plpgsql": ["pg_catalog", "1.0"]},
     "columns": [],
     "others_defaults": [],
+    "definers": [],
+    "catalogue": [],
 }
 
 
@@ -62,10 +64,13 @@ def cluster(verifier: str | None = VERIFIER) -> dict[str, Any]:
             for role in one.roles
         ],
         "memberships": [["crm_owner", "crm_migrator", True, False], ["crm_rw", "crm_app", True, False]],
+        "handed": [],
+        "server_rights": [],
         "databases": {
             "crm": {
                 "owner": "crm_owner",
                 "connects": True,
+                "template": False,
                 "connection_limit": -1,
                 "encoding": "UTF8",
                 "locale": "C.UTF-8",
@@ -255,7 +260,7 @@ def test_the_proof_of_what_is_in_order() -> None:
         for role, statements in server.given[0][1]
     ]
     (probe,) = _database_proof.prove(Listener([cluster(), CONTENTS], states), every, "", {})
-    assert probe == {"target": "crm", "probe": "isolation", "passed": True, "words": "16 tries of 2 accounts"}
+    assert probe == {"target": "crm", "probe": "isolation", "passed": True, "words": "20 tries of 2 accounts"}
 
 
 def test_of_many_accounts_one_of_a_kind_is_tried() -> None:

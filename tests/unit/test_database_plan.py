@@ -173,7 +173,20 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
         (
             replace(CRM_STATE, admins=frozenset({("crm_rw", "crm_app"), ("pg_monitor", "ada")})),
             CRM_CONTENTS,
-            ['REVOKE ADMIN OPTION FOR "crm_rw" FROM "crm_app"'],
+            ['REVOKE ADMIN OPTION FOR "crm_rw" FROM "crm_app" CASCADE'],
+        ),
+        (
+            replace(
+                CRM_STATE,
+                memberships={("crm_owner", "crm_migrator"): True},
+                handed=(("crm_rw", "crm_app", "crm_migrator"), ("crm_ro", "crm_app", "crm_migrator")),
+            ),
+            CRM_CONTENTS,
+            [
+                'REVOKE "crm_rw" FROM "crm_app" GRANTED BY "crm_migrator" CASCADE',
+                'REVOKE "crm_ro" FROM "crm_app" GRANTED BY "crm_migrator" CASCADE',
+                'GRANT "crm_rw" TO "crm_app" WITH INHERIT TRUE, SET TRUE',
+            ],
         ),
         (with_database(owner="postgres"), CRM_CONTENTS, ['ALTER DATABASE "crm" OWNER TO "crm_owner"']),
         (with_database(comment="?"), CRM_CONTENTS, ["COMMENT ON DATABASE \"crm\" IS 'Customers'"]),
@@ -190,7 +203,26 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
         (
             with_database(rights=rights(crm_rw="CONNECT", crm_owner="CONNECT")),
             CRM_CONTENTS,
-            ['GRANT CONNECT ON DATABASE "crm" TO "crm_ro"'],
+            [
+                'GRANT CONNECT ON DATABASE "crm" TO "crm_ro"',
+                'GRANT CREATE, TEMPORARY ON DATABASE "crm" TO "crm_owner"',
+            ],
+        ),
+        (
+            with_database(
+                rights={name: one for name, one in CONNECT.items() if name != "crm_ro"},
+                handed={"crm_rw": rights(crm_ro="CONNECT", bob="TEMPORARY")},
+            ),
+            CRM_CONTENTS,
+            [
+                'REVOKE GRANT OPTION FOR ALL ON DATABASE "crm" FROM "crm_rw" CASCADE',
+                'GRANT CONNECT ON DATABASE "crm" TO "crm_ro"',
+            ],
+        ),
+        (
+            CRM_STATE,
+            replace(CRM_CONTENTS, defaults_handed=(("public", "r", "crm_ro"), ("", "r", "crm_ro"))),
+            [f'{ALTER_DEFAULT} REVOKE GRANT OPTION FOR ALL ON TABLES FROM "crm_ro"'],
         ),
         (
             CRM_STATE,
@@ -204,6 +236,7 @@ ALTER_DEFAULT = 'ALTER DEFAULT PRIVILEGES FOR ROLE "crm_owner" IN SCHEMA "public
                 'REVOKE CREATE ON SCHEMA "public" FROM "crm_rw"',
                 'REVOKE USAGE ON SCHEMA "public" FROM PUBLIC',
                 'GRANT USAGE ON SCHEMA "public" TO "crm_ro"',
+                'GRANT USAGE, CREATE ON SCHEMA "public" TO "pg_database_owner"',
             ],
         ),
         (
@@ -299,7 +332,7 @@ def test_what_is_declared_beside_the_schemas() -> None:
         'GRANT TEMPORARY ON DATABASE "crm" TO "crm_ro"',
         'GRANT CREATE ON SCHEMA "public" TO "crm_rw"',
         'GRANT TRUNCATE ON TABLE "public"."orders" TO "crm_rw"',
-        'GRANT EXECUTE ON FUNCTION "public"."sign"(text, integer) TO "crm_ro"',
+        'GRANT EXECUTE ON ROUTINE "public"."sign"(text, integer) TO "crm_ro"',
     ]
 
 
@@ -356,7 +389,7 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
         ),
         (
             CRM_STATE,
-            replace(CRM_CONTENTS, others_defaults=(("eve", ("bob", "")), ("eve", ("eve", "al")), ("crm_app", ("",)))),
+            replace(CRM_CONTENTS, others_defaults=(("eve", "f", ("bob", "")), ("eve", "f", ("eve", "al")))),
             "al, bob gets rights on what eve makes in crm by default, which is declared nowhere. ALTER DEFAULT "
             "PRIVILEGES ends it.",
         ),
@@ -371,10 +404,94 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
             'The superuser bob may log in and is declared nowhere. Declare it, or end that: ALTER ROLE "bob" NOLOGIN;',
         ),
         (
-            with_database(rights=CONNECT, grantors=frozenset({"crm_rw", "crm_owner", "postgres"})),
+            with_database(rights=CONNECT, grantors=frozenset({"bob", "crm_owner", "postgres"})),
             CRM_CONTENTS,
-            'crm_rw may hand on rights on DATABASE "crm" in crm, which is declared nowhere. To end it: '
-            'REVOKE GRANT OPTION FOR ALL ON DATABASE "crm" FROM "crm_rw";',
+            "bob may hand on rights on the database crm, which is declared nowhere. To end it, and what it handed on: "
+            'REVOKE GRANT OPTION FOR ALL ON DATABASE "crm" FROM "bob" CASCADE;',
+        ),
+        (
+            CRM_STATE,
+            replace(CRM_CONTENTS, definers=(("public.f(text)", "postgres"),)),
+            "The function public.f(text) in crm does what it does as the superuser postgres, whoever calls it. Look at "
+            "it; to end it: ALTER FUNCTION public.f(text) SECURITY INVOKER;",
+        ),
+        (
+            CRM_STATE,
+            replace(
+                CRM_CONTENTS,
+                catalogue=(
+                    ("crm_app", "pg_shadow"),
+                    ("crm_app", "pg_authid"),
+                    ("pg_monitor", "pg_authid"),
+                    ("pgbackrest", "pg_authid"),
+                ),
+            ),
+            "crm_app has rights on PostgreSQL's own pg_shadow, pg_authid in crm, which is declared nowhere. To end it, "
+            'such as: REVOKE ALL ON pg_shadow FROM "crm_app";',
+        ),
+        (
+            replace(
+                CRM_STATE,
+                server_rights=(
+                    ("PARAMETER log_statement", "crm_app", "SET"),
+                    ("TABLESPACE pg_default", "bob", "CREATE"),
+                ),
+            ),
+            CRM_CONTENTS,
+            "crm_app has rights on PARAMETER log_statement, which is declared nowhere: SET. To end it: REVOKE SET ON "
+            'PARAMETER log_statement FROM "crm_app";',
+        ),
+        (
+            replace(CRM_STATE, handed=(("crm_rw", "bob", "eve"),)),
+            CRM_CONTENTS,
+            'bob is a member of crm_rw because eve granted it. To end it: REVOKE "crm_rw" FROM "bob" GRANTED BY "eve";',
+        ),
+        (
+            with_database(template=True),
+            CRM_CONTENTS,
+            "The database crm is marked as a template: whoever may make databases may copy it. To end it: ALTER "
+            'DATABASE "crm" IS_TEMPLATE false;',
+        ),
+        (
+            replace(CRM_STATE, settings={**CRM_STATE.settings, ("", ""): {"statement_timeout": "1s"}}),
+            CRM_CONTENTS,
+            "Every session of the server has the setting statement_timeout = 1s, which is declared nowhere. To end it: "
+            "ALTER ROLE ALL RESET statement_timeout;",
+        ),
+        (
+            replace(CRM_STATE, settings={**CRM_STATE.settings, ("crm_app", "postgres"): {"work_mem": "1GB"}}),
+            CRM_CONTENTS,
+            "crm_app has the setting work_mem = 1GB in the database postgres, which is declared nowhere. To end it: "
+            'ALTER ROLE "crm_app" IN DATABASE "postgres" RESET work_mem;',
+        ),
+        (
+            CRM_STATE,
+            with_relation(
+                Relation(
+                    "public",
+                    "t",
+                    "r",
+                    "crm_owner",
+                    rights(crm_rw="SELECT INSERT UPDATE DELETE", crm_ro="SELECT"),
+                    frozenset({"crm_rw"}),
+                )
+            ),
+            'crm_rw may hand on rights on TABLE "public"."t" in crm, which is declared nowhere. To end it, and what it '
+            'handed on: REVOKE GRANT OPTION FOR ALL ON TABLE "public"."t" FROM "crm_rw" CASCADE;',
+        ),
+        (
+            CRM_STATE,
+            replace(CRM_CONTENTS, defaults={**CRM_CONTENTS.defaults, ("", "r"): rights(everybody="SELECT")}),
+            "PUBLIC gets rights on what crm_owner makes in crm by default, which is declared nowhere. ALTER DEFAULT "
+            "PRIVILEGES ends it.",
+        ),
+        (
+            CRM_STATE,
+            with_relation(
+                Relation("public", "mine", "r", "bob", rights(bob="SELECT", crm_app="DELETE", everybody="INSERT"))
+            ),
+            "crm has tables that do not belong to crm_owner: public.mine (bob). Rights on some of them have crm_app, "
+            'everybody. No run gives or takes rights on them. By hand: ALTER TABLE ... OWNER TO "crm_owner";',
         ),
         (
             CRM_STATE,
@@ -429,9 +546,8 @@ def drift(state: ClusterState, found: Contents) -> list[str]:
         (
             CRM_STATE,
             with_relation(Relation("public", "mine", "r", "bob", {})),
-            "crm has tables that do not belong to crm_owner: public.mine (bob). Nobody gets rights on them. "
-            "Give each away by "
-            'hand: ALTER TABLE ... OWNER TO "crm_owner";',
+            "crm has tables that do not belong to crm_owner: public.mine (bob). No run gives or takes rights on them. "
+            'By hand: ALTER TABLE ... OWNER TO "crm_owner";',
         ),
         (
             CRM_STATE,
@@ -532,6 +648,14 @@ def test_nobody_reports_the_collections_own() -> None:
             {"extensions": [{"name": "pg_cron"}]},
             replace(CRM_STATE, superuser=False),
             ["crm: the server has no extension pg_cron; remove it from the application"],
+        ),
+        (
+            {"locale": "de_DE.UTF-8"},
+            replace(CRM_STATE, databases={}, locales=frozenset({"C", "C.utf8", "en_GB.utf8"})),
+            [
+                "crm: the server has no locale de_DE.UTF-8; make it on every database host (on Debian in "
+                "/etc/locale.gen, then locale-gen), or write another one into locale"
+            ],
         ),
     ],
 )

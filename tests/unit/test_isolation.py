@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,7 +32,14 @@ def words(name: str, allowed: bool, entry: dict[str, Any] = ENTRY) -> list[str]:
     return [one.what for one in tried(name, entry) if one.allowed is allowed]
 
 
-NOBODY = ["read pg_authid", "read files of the server", "create a role", "connect to the database shop"]
+NOBODY = [
+    "read pg_authid",
+    "read pg_shadow",
+    "read files of the server",
+    "act as a role of PostgreSQL's own",
+    "create a role",
+    "connect to the database shop",
+]
 AUDIT = [
     "look into the schema audit",
     "create a table in the schema audit",
@@ -105,3 +113,14 @@ def test_a_table_with_other_rights_is_no_sample() -> None:
 def test_surprises(allowed: bool, state: str, expected: list[str]) -> None:
     role = next(role for role in declared(ENTRY).roles if role.name == "writer")
     assert _isolation.surprises(role, [Try("fly", "FLY", allowed)], [state]) == expected
+
+
+def test_tables_with_rights_of_their_own_are_tried() -> None:
+    exceptions = [{"tables": "ord*", "read_write": ["SELECT", "INSERT"]}]
+    one = declared(ENTRY | {"schemas": [{"name": "audit", "exceptions": exceptions}]})
+    tables = _isolation.exceptional(one, contents(one).relations)
+    assert tables == [("audit", "orders", ("SELECT", "INSERT"), ("SELECT",))]
+    writer = replace(one.accounts[0], member_of=("audit_rw",))
+    found = {one.what: one.allowed for one in _isolation.tries(writer, Ground(one, {}, (), tables))}
+    assert found["read audit.orders"] is found["insert into audit.orders"] is True
+    assert found["delete from audit.orders"] is False

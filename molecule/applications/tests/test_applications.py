@@ -124,6 +124,37 @@ def test_what_somebody_changed_is_shown_and_repaired(lab: Lab) -> None:
     lab.at_rest(APPLY)
 
 
+HANDED_ON = """
+GRANT cloudflow_ro TO cloudflow_migrator WITH ADMIN OPTION;
+SET ROLE cloudflow_migrator;
+GRANT cloudflow_ro TO cloudflow_app;
+RESET ROLE;
+GRANT USAGE ON SCHEMA public TO cloudflow_rw WITH GRANT OPTION;
+SET ROLE cloudflow_rw;
+GRANT USAGE ON SCHEMA public TO qrosity_rw;
+RESET ROLE;
+ALTER DEFAULT PRIVILEGES FOR ROLE cloudflow_owner IN SCHEMA public
+  GRANT SELECT ON TABLES TO cloudflow_ro WITH GRANT OPTION;
+REVOKE ALL ON DATABASE cloudflow FROM cloudflow_owner;
+REVOKE ALL ON SCHEMA public FROM pg_database_owner;
+"""
+
+
+def test_what_somebody_handed_on_or_took_from_the_owner_is_mended(lab: Lab) -> None:
+    sql(lab, "cloudflow", HANDED_ON)
+    run = lab.foretold(APPLY)
+    assert sorted(run.changes) == [
+        "db1: default privileges cloudflow: 1 of its roles: granted -> revoked",
+        "db1: membership cloudflow_ro to cloudflow_app: granted by cloudflow_migrator -> revoked",
+        "db1: membership cloudflow_ro to cloudflow_migrator: granted -> revoked",
+        "db1: rights cloudflow: 2 rights: absent -> granted",
+        'db1: rights to hand on cloudflow: SCHEMA "public" cloudflow_rw: granted -> revoked',
+    ]
+    assert sql(lab, "cloudflow", "SELECT has_schema_privilege('qrosity_rw', 'public', 'USAGE')") == "f"
+    assert "isolation: 4 of 4 passed" in lab.playbook(CHECK, "-e", "depth=full").output
+    lab.at_rest(APPLY)
+
+
 STRAYS = """
 CREATE DATABASE stray;
 CREATE SCHEMA stray;
@@ -132,6 +163,12 @@ CREATE ROLE stray;
 GRANT cloudflow_rw TO stray;
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO stray;
 CREATE TABLE foreign_table ();
+GRANT SELECT ON pg_catalog.pg_shadow TO cloudflow_app;
+GRANT SET ON PARAMETER log_statement TO cloudflow_app;
+CREATE FUNCTION stray() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT rolpassword FROM pg_authid LIMIT 1';
+ALTER ROLE ALL SET statement_timeout = '10min';
+ALTER ROLE cloudflow_app IN DATABASE postgres SET work_mem = '1GB';
+ALTER DEFAULT PRIVILEGES FOR ROLE cloudflow_owner GRANT SELECT ON TABLES TO PUBLIC;
 SET ROLE cloudflow_owner;
 CREATE TABLE open_table ();
 GRANT INSERT ON open_table TO cloudflow_ro;
@@ -143,6 +180,12 @@ DROP EXTENSION pgcrypto;
 DROP OWNED BY stray;
 DROP ROLE stray;
 DROP TABLE foreign_table, open_table;
+REVOKE SELECT ON pg_catalog.pg_shadow FROM cloudflow_app;
+REVOKE SET ON PARAMETER log_statement FROM cloudflow_app;
+DROP FUNCTION stray();
+ALTER ROLE ALL RESET statement_timeout;
+ALTER ROLE cloudflow_app IN DATABASE postgres RESET work_mem;
+ALTER DEFAULT PRIVILEGES FOR ROLE cloudflow_owner REVOKE SELECT ON TABLES FROM PUBLIC;
 """
 REPORTED = [
     "The database stray belongs to no application.",
@@ -153,6 +196,12 @@ REPORTED = [
     "stray gets rights on what postgres makes in cloudflow by default, which is declared nowhere.",
     "cloudflow has tables that do not belong to cloudflow_owner: public.foreign_table (postgres).",
     'cloudflow_ro may INSERT in cloudflow on "public"."open_table", which is declared nowhere.',
+    "cloudflow_app has rights on PostgreSQL's own pg_shadow in cloudflow, which is declared nowhere.",
+    "cloudflow_app has rights on PARAMETER log_statement, which is declared nowhere: SET.",
+    "The function stray() in cloudflow does what it does as the superuser postgres, whoever calls it.",
+    "Every session of the server has the setting statement_timeout = 10min, which is declared nowhere.",
+    "cloudflow_app has the setting work_mem = 1GB in the database postgres, which is declared nowhere.",
+    "PUBLIC gets rights on what cloudflow_owner makes in cloudflow by default, which is declared nowhere.",
 ]
 
 
@@ -199,7 +248,8 @@ def test_an_extension_that_the_server_lacks_is_refused(lab: Lab, with_crm: Path)
 
 def test_an_application_that_nobody_declares_is_refused_before_a_host_is_touched(lab: Lab) -> None:
     run = lab.playbook(APPLY, "-e", "application=cloudflw", expect=2)
-    assert "application: cloudflw is not declared; write one of creativeflow, qrosity, synergyflow, cloudflow" in run.output
+    refusal = "application: cloudflw is not declared; write one of creativeflow, qrosity, synergyflow, cloudflow"
+    assert refusal in run.output
     assert set(run.changed.values()) == {0}
 
 
