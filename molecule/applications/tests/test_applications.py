@@ -199,7 +199,10 @@ def test_an_extension_that_the_server_lacks_is_refused(lab: Lab, with_crm: Path)
 
 def test_an_application_that_nobody_declares_is_refused_before_a_host_is_touched(lab: Lab) -> None:
     run = lab.playbook(APPLY, "-e", "application=cloudflw", expect=2)
-    assert "application: cloudflw is not declared; write one of creativeflow, qrosity, synergyflow, cloudflow" in run.output
+    assert (
+        "application: cloudflw is not declared; write one of creativeflow, qrosity, synergyflow, cloudflow"
+        in run.output
+    )
     assert set(run.changed.values()) == {0}
 
 
