@@ -56,11 +56,10 @@ def pooler(port: int, certificates: Path) -> dict[str, Any]:
 
 
 def _asked(number: int, port: int) -> dict[str, Any]:
-    """Return what the console of a process says; without a port, of a former pooler, nobody is asked."""
-    if not port:
-        return {"answers": True, "error": "", "databases": {}}
+    """Return what the console of a process says; one that is to go, or to move to another port, has its old one."""
+    own = next(iter((RUN / str(number)).glob(".s.PGSQL.*")), None)
     try:
-        with Console(socket_path(_pooler_files.socket_directory(number), port)) as console:
+        with Console(own or socket_path(_pooler_files.socket_directory(number), port)) as console:
             databases, pools = console.ask("SHOW DATABASES"), console.ask("SHOW POOLS")
     except ConsoleError as error:
         return {"answers": False, "error": str(error), "databases": {}}

@@ -81,6 +81,7 @@ SELECT json_build_object(
   'locale_provider', (SELECT CASE datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' ELSE 'builtin' END
     FROM pg_database WHERE datname = 'template1'),
   'locale', (SELECT datcollate FROM pg_database WHERE datname = 'template1'),
+  'databases', (SELECT json_agg(datname ORDER BY datname) FROM pg_database),
   'database_bytes', (SELECT sum(pg_database_size(oid)) FROM pg_database),
   'settings', (SELECT json_object_agg(name, json_build_object('value', setting, 'unit', unit, 'source', source,
       'sourcefile', sourcefile, 'context', context, 'pending_restart', pending_restart) ORDER BY name)

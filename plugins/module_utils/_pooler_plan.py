@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _hba, _pooler_files
+from ansible_collections.steadfast.postgresql.plugins.module_utils._applications import ABSENT
+from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import listed
 from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, POOLER
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files import (
     PACKAGED,
@@ -16,7 +19,11 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files
     ROLE,
     Site,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import Application, from_plain
+from ansible_collections.steadfast.postgresql.plugins.module_utils._pools import (
+    READ_ONLY,
+    Application,
+    from_plain,
+)
 
 Json = Mapping[str, Any]
 
@@ -206,7 +213,8 @@ def left(context: Context) -> Iterator[str]:
 
 
 def refusals(context: Context) -> Iterator[str]:
-    """Refuse a PgBouncer that cannot do the work."""
+    """Refuse a PgBouncer that cannot do the work, and to take a pool away from clients whose database is to go."""
+    yield from _still_used(context)
     for member in context.poolers if context.pools else []:
         installed = (context.observed.get(member["name"]) or {}).get("packages", {}).get(PACKAGE)
         if installed and version(installed) < LEAST_VERSION:
@@ -215,6 +223,34 @@ def refusals(context: Context) -> Iterator[str]:
                 f"{member['name']}: has pgbouncer {installed}, which has no limit of clients for each pool and sends "
                 f"clients away when it restarts; install {least} or later, such as that of the PostgreSQL project"
             )
+
+
+def _still_used(context: Context) -> Iterator[str]:
+    """Refuse to drop a database that clients use through a pooler: without their pool nothing would hold it."""
+    leader = (context.observed.get(context.primary or "") or {}).get("server") or {}
+    kept = {pool.name for application in context.applications for pool in application.pools}
+    for application in context.cluster.get("applications") or ():
+        database = application.get("database") or application["name"]
+        # Pools of a database that has gone hold nothing; where the primary was not seen, it may be there.
+        if application.get("state") != ABSENT or database not in leader.get("databases", [database]):
+            continue
+        clients = [*_clients(context, {database, f"{database}{READ_ONLY}"} - kept)]
+        if clients:
+            yield (
+                f"{application['name']} is to be removed, and clients are connected to it through the poolers: "
+                f"{listed(clients)}; stop the application, and run again"
+            )
+
+
+def _clients(context: Context, pools: Collection[str]) -> Iterator[str]:
+    """Yield who is connected to pools, and where; PgBouncer's own requests are none."""
+    for host, observed in context.observed.items():
+        processes = ((observed or {}).get("pooler") or NOT_SEEN)["processes"].values()
+        found: Counter[str] = Counter()
+        for process in processes:
+            for name in pools:
+                found.update(process["databases"].get(name, {}).get("clients", {}))
+        yield from (f"{user} {number} on {host}" for user, number in sorted(found.items()) if number and user != ROLE)
 
 
 def hba_rules(cluster: Json, members: Sequence[Json]) -> list[dict[str, Any]]:

@@ -51,7 +51,8 @@ class FakeConsole:
     """A console of two pools, of which one is busy."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        if not path.exists() and path.name != ".s.PGSQL.6432":
+            raise ConsoleError("No such file or directory")
 
     def __enter__(self) -> FakeConsole:
         return self
@@ -156,6 +157,13 @@ def test_one_that_does_not_answer(host: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(_observe_pooler, "Console", refuse)
     process = {"active": True, "answers": False, "error": "it does not answer in time", "databases": {}}
     assert seen(host)["processes"] == {"1": process}
+
+
+@pytest.mark.parametrize("port", [0, 7000], ids=["without pools from now on", "another port from now on"])
+def test_a_former_pooler_is_asked_for_its_clients(host: Path, port: int) -> None:
+    (host / "run/1/.s.PGSQL.6432").touch()
+    process = seen(host, port)["processes"]["1"]
+    assert (process["answers"], process["databases"]["shop"]["clients"]) == (True, {"a": 5, "b": 6})
 
 
 def test_two_processes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

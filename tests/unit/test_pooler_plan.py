@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import situations
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_plan
-from pooled import READERS, SHOP, account, at_work, context, draining, entry, pool
+from pooled import READERS, SHOP, account, at_work, context, database, draining, entry, pool, process
 from situations import all_empty, healthy, primary, standby, stopped
 
 POOL1 = whole.member("pool1", "us-west", duties=["pooler"], address="10.0.0.5")
@@ -300,6 +301,82 @@ def test_an_old_pgbouncer_is_refused() -> None:
     ]
     seen["packages"]["pgbouncer"] = "1.24.1-1"
     assert list(_pooler_plan.refusals(found)) == []
+
+
+CRM = {"name": "crm", "database": "", "state": "absent"}
+OTHER_NAME = CRM | {"database": "customers"}
+IN_USE = "crm is to be removed, and clients are connected to it through the poolers: "
+STOP = "; stop the application, and run again"
+
+
+def used(**pools: dict[str, int]) -> dict[str, Any]:
+    """A pooler with clients of these pools."""
+    return at_work(processes={"1": process(**{name: database(clients=clients) for name, clients in pools.items()})})
+
+
+def removing(application: dict[str, Any], hosts: Any, poolers: dict[str, Any]) -> _pooler_plan.Context:
+    """A platform with an application that is to go, and what is seen of poolers."""
+    found = context("db1", hosts, SHOP)
+    for host, seen in poolers.items():
+        observed = found.observed[host]
+        assert isinstance(observed, dict)
+        observed["pooler"] = seen
+    return replace(found, cluster={**found.cluster, "applications": [application]})
+
+
+@pytest.mark.parametrize(
+    ("absent", "poolers", "databases", "expected"),
+    [
+        pytest.param(CRM, {"db1": used(crm={"crm_app": 2})}, ["crm"], [f"{IN_USE}crm_app 2 on db1{STOP}"], id="used"),
+        pytest.param(
+            CRM,
+            {"db1": used(crm={"crm_app": 2, "crm_jobs": 1}), "db2": used(crm_ro={"crm_app": 3})},
+            ["crm"],
+            [f"{IN_USE}crm_app 2 on db1, crm_jobs 1 on db1, crm_app 3 on db2{STOP}"],
+            id="readers, and several poolers",
+        ),
+        pytest.param(
+            CRM,
+            {"ops1": used(crm={"crm_app": 1})},
+            ["crm"],
+            [f"{IN_USE}crm_app 1 on ops1{STOP}"],
+            id="a pooler that is to go",
+        ),
+        pytest.param(
+            OTHER_NAME,
+            {"db1": used(customers={"crm_app": 2}, crm={"shop_app": 1})},
+            ["customers"],
+            [f"{IN_USE}crm_app 2 on db1{STOP}"],
+            id="a database of another name",
+        ),
+        pytest.param(CRM, {"db1": used(crm={"crm_app": 0})}, ["crm"], [], id="nobody is left"),
+        pytest.param(CRM, {"db1": used(crm={"pgbouncer": 1})}, ["crm"], [], id="a client of its own"),
+        pytest.param(CRM, {"db1": used(crm={"crm_app": 2})}, ["shop"], [], id="the database has gone"),
+        pytest.param(CRM, {"db1": at_work()}, ["crm"], [], id="the pools went in a run that was killed"),
+        pytest.param(CRM, {"db1": draining()}, ["crm"], [], id="a former process shows no clients"),
+        pytest.param(
+            CRM | {"name": "sh", "database": "shop"},
+            {"db1": used(shop={"shop_app": 1})},
+            ["shop"],
+            [],
+            id="a pool that another application has",
+        ),
+        pytest.param(
+            CRM | {"state": "present"}, {"db1": used(crm={"crm_app": 2})}, ["crm"], [], id="it only loses its pool"
+        ),
+    ],
+)
+def test_a_database_in_use_is_not_dropped(
+    absent: dict[str, Any], poolers: dict[str, Any], databases: list[str], expected: list[str]
+) -> None:
+    found = removing(absent, None, poolers)
+    (found.observed["db1"] or {})["server"]["databases"] = databases
+    assert list(_pooler_plan.refusals(found)) == expected
+
+
+def test_a_database_that_nobody_sees_may_be_there() -> None:
+    found = removing(CRM, healthy(db1=None), {"db2": used(crm={"crm_app": 2})})
+    assert list(_pooler_plan.refusals(found)) == [f"{IN_USE}crm_app 2 on db2{STOP}"]
 
 
 @pytest.mark.parametrize(
