@@ -30,6 +30,7 @@ def rights(application: Application, known: Collection[str], contents: Contents)
     """
     beside = {*known, application.owner.name, PUBLIC_OWNER}
     yield from _handed_on(application, beside, contents)
+    yield from _of_another_kind(application, contents)
     yield from _as_superuser(application, contents)
     yield from _of_catalogues(application, beside, contents)
     yield from _of_columns(application, beside, contents)
@@ -44,6 +45,20 @@ def _handed_on(application: Application, beside: Collection[str], contents: Cont
             sql = f"REVOKE GRANT OPTION FOR ALL ON {what} FROM {_grants.role(role)} CASCADE"
             text = f"{role} may hand on rights on {what} in {application.database}, which is declared nowhere."
             yield Drift(text, f"To end it, and what it handed on: {sql};")
+
+
+def _of_another_kind(application: Application, contents: Contents) -> Iterator[Drift]:
+    """A grant on a table finds no sequence, and one on a sequence no table."""
+    sequences = {(relation.schema, relation.name): relation.is_sequence for relation in contents.relations}
+    for grant in application.grants:
+        for name in grant.names:
+            is_sequence = sequences.get((grant.schema, name), grant.kind == "sequence")
+            right = "sequence" if is_sequence else "table"
+            if grant.kind in {"table", "sequence"} and right != grant.kind:
+                text = (
+                    f"{application.name} grants rights on the {grant.kind} {grant.schema}.{name}, which is a {right}."
+                )
+                yield Drift(text, f"Write kind: {right}.")
 
 
 def _qualified(relation: Relation) -> str:

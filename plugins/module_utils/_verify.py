@@ -63,7 +63,10 @@ CONNECTION_ADVICE = (
 PROBE_ADVICE = {
     "write": "The server's log there says why.",
     "replay": "The server's log there says why; SELECT pg_wal_replay_resume() there ends a pause.",
-    "isolation": "Somebody, or a migration, gave or took that right: \\dp and \\du+ show it; site mends what it may.",
+    "isolation": (
+        "Somebody, or a migration, gave or took that right: \\dp and \\du+ show it. Run apply_databases; what it only "
+        "reports, end by hand."
+    ),
 }
 BACKEND_OOM_SCORE = 0  # what the file environment of the instance gives to every child of the server
 DISK_WARNING, DISK_ERROR = 0.15, 0.05  # share of a file system that is free

@@ -336,6 +336,19 @@ def test_what_is_declared_beside_the_schemas() -> None:
     ]
 
 
+def test_a_grant_on_another_kind_of_object() -> None:
+    grants = [
+        {"role": "crm_rw", "privileges": ["update"], "names": ["orders_id_seq", "later"]},
+        {"role": "crm_rw", "privileges": ["update"], "kind": "sequence", "names": ["orders"]},
+    ]
+    result = planned(CRM | {"grants": grants}, CRM_STATE, CRM_CONTENTS)
+    assert [f"{one.text} {one.advice}" for one in result.drift] == [
+        "crm grants rights on the table public.orders_id_seq, which is a sequence. Write kind: sequence.",
+        "crm grants rights on the sequence public.orders, which is a table. Write kind: table.",
+    ]
+    assert result.sql == ""
+
+
 def test_tables_with_other_rights() -> None:
     exceptions = [{"tables": "ord*s", "read_write": ["SELECT", "INSERT"], "read_only": []}]
     entry = CRM | {"schemas": [{"name": "public", "exceptions": exceptions}]}
