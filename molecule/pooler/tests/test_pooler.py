@@ -110,6 +110,25 @@ def test_what_poolers_may_ask(pooled: Lab) -> None:
     assert pooled.sql("db1", other, check=False) == ""
 
 
+DRIFT = """
+ALTER ROLE pgbouncer CREATEROLE CREATEDB BYPASSRLS CONNECTION LIMIT 0;
+ALTER ROLE pgbouncer SET work_mem = $$1MB$$;
+GRANT SELECT ON pg_catalog.pg_authid TO pgbouncer
+"""
+
+
+def test_the_login_of_poolers_is_watched_and_mended(pooled: Lab) -> None:
+    pooled.sql("db1", DRIFT)
+    was = "createrole, createdb, bypassrls, connection limit 0, setting work_mem=1MB"
+    looked = checked(pooled, expect=FAILED)
+    assert f"error: The role pgbouncer on db1 is not as it has to be: {was}." in looked
+    assert "warning: The role pgbouncer has rights beyond its function: on table pg_authid." in looked
+    assert pooled.foretold("site.yml").changes == [f"db1: role pgbouncer: {was} -> pooler"]
+    pooled.sql("db1", "REVOKE SELECT ON pg_catalog.pg_authid FROM pgbouncer")
+    assert "The role pgbouncer" not in checked(pooled)
+    assert Client(pooled).sql("SELECT 1") == "1"
+
+
 def test_no_secret_lies_on_a_host(pooled: Lab) -> None:
     secret = yaml.safe_load((STATE / "secrets.yml").read_text())["synergyflow_users_password"]
     places = "/etc/pgbouncer /run/pgbouncer/*/loaded /etc/systemd/system"
