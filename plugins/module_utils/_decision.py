@@ -280,19 +280,10 @@ def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Jso
     return _in_force.pending_after_reload(wanted, server, files, version)
 
 
-def services(given: Given) -> Services:
-    """Return who besides people logs in to the cluster."""
-    return Services(
-        replication=len(facts(given).databases) > 1,
-        backups=bool(given.cluster.get("repositories")),
-        poolers=bool(given.cluster.get("pools")),
-    )
-
-
 def _accounts_needed(given: Given, action: str) -> bool:
     """Say whether a role that services log in as may be amiss; what a stopped server holds is not seen."""
     seen = (given.seen.get("server") or {}).get("services")
-    return action in {BOOTSTRAP, START, ADOPT} or bool(_service_roles.changes(seen, services(given)))
+    return action in {BOOTSTRAP, START, ADOPT} or bool(_service_roles.changes(seen, Services.of(given.cluster)))
 
 
 def _missing_packages(given: Given) -> list[str]:

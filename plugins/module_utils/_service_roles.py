@@ -17,7 +17,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
 from ansible_collections.steadfast.postgresql.plugins.module_utils._arguments import listed
 from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._findings import ERROR, WARNING, Finding
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import REPLICATOR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import DATABASE, REPLICATOR
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change
 
 Json = Mapping[str, Any]
@@ -57,6 +57,15 @@ class Services:
     replication: bool = False
     backups: bool = False
     poolers: bool = False
+
+    @classmethod
+    def of(cls, cluster: Json) -> Services:
+        """Return who does in a cluster of the inventory, as preflight returned it."""
+        return cls(
+            replication=sum(DATABASE in member["duties"] for member in cluster["members"]) > 1,
+            backups=bool(cluster.get("repositories")),
+            poolers=bool(cluster.get("pools")),
+        )
 
 
 def mend(seen: Json, services: Services) -> Iterator[tuple[list[str], Changes]]:

@@ -90,7 +90,7 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
 
 def _of_services(given: _given.Given, primary: str | None) -> list[_findings.Finding]:
     server = (given.observed.get(primary or "") or {}).get("server") or {}
-    found = _service_roles.findings(primary or "", server.get("services"), _decision.services(given))
+    found = _service_roles.findings(primary or "", server.get("services"), _service_roles.Services.of(given.cluster))
     return list(found)
 
 

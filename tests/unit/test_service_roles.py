@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import service_role
+import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _backup_role, _pooler_role, _service_roles
 from ansible_collections.steadfast.postgresql.plugins.module_utils._service_roles import Services
 
@@ -112,6 +113,20 @@ def test_what_is_made_and_mended(seen: dict[str, Any], sql: list[str], changes: 
 def test_roles_of_services_that_are_not_there() -> None:
     assert _service_roles.changes(_service_roles.NOTHING, Services()) == []
     assert list(_service_roles.findings("db1", service_role.seen(rights=["table x"]), Services())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Services(replication=True, backups=True, poolers=True)),
+        ({"members": [whole.DB1, whole.OPS1]}, Services(backups=True, poolers=True)),
+        ({"repositories": []}, Services(replication=True, poolers=True)),
+        ({"pools": {}}, Services(replication=True, backups=True)),
+    ],
+)
+def test_whose_roles_are_wanted(changes: dict[str, Any], expected: Services) -> None:
+    cluster = {"members": [whole.DB1, whole.DB2, whole.OPS1], "repositories": [{}], "pools": {"port": 6432}}
+    assert Services.of(cluster | changes) == expected
 
 
 def test_nothing_is_said_where_nobody_looked() -> None:
