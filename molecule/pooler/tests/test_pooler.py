@@ -218,6 +218,20 @@ def test_pools_that_are_led_elsewhere(client: Client) -> None:
     lab.at_rest("site.yml")
 
 
+def test_a_pool_that_may_open_more_than_its_share(pooled: Lab) -> None:
+    path = "/etc/pgbouncer/steadfast/primary.ini"
+    more = "s/^\\(synergyflow .*\\)pool_size=16\\(.*\\)max_db_connections=16/\\1pool_size=60\\2max_db_connections=60/"
+    pooled.shell("db1", f'sed -i "{more}" {path} && chmod 666 {path} && systemctl reload pgbouncer@{current(pooled)}')
+    looked = checked(pooled, expect=FAILED)
+    words = "The pool synergyflow on db1 has pool_size 60, max_db_connections 60, and its share is pool_size 16,"
+    assert f"warning: {words} max_db_connections 16. Run site" in looked
+    assert f"error: Others than root may write what the pooler on db1 reads: {path}." in looked
+    pooled.foretold("site.yml")
+    looked = checked(pooled)
+    assert "its share is" not in looked
+    assert "may write what" not in looked
+
+
 def test_saturation_is_said(client: Client) -> None:
     lab = client.lab
     sleepers = client.begin("for i in $(seq 14); do psql -XAtqc 'SELECT pg_sleep(300)' & done; wait")
