@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _role_attributes
 from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change
 
@@ -28,22 +29,17 @@ WHERE NOT EXISTS (SELECT FROM pg_proc, aclexplode(proacl) AS acl
 LACKING = LACKING.replace("@FUNCTIONS@", "', '".join(FUNCTIONS)).replace("@ROLE@", DATABASE_ROLE)
 
 
-def statements(found: Mapping[str, Any] | None, lacking: list[str]) -> tuple[list[str], list[dict[str, str]]]:
+def statements(found: Mapping[str, Any] | None, lacking: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
     """Return the SQL that makes or repairs the role, and what it changes.
 
     Args:
         found: the role as it is, None when there is none.
         lacking: functions that it may not execute.
     """
-    sql: list[str] = []
-    if found is None:
-        sql.append(f"CREATE ROLE {DATABASE_ROLE} LOGIN")
-    elif found["superuser"] or found["replication"] or not found["login"]:
-        sql.append(f"ALTER ROLE {DATABASE_ROLE} LOGIN NOSUPERUSER NOREPLICATION")
-    groups = [group for group in GROUPS if group not in (found or {"groups": []})["groups"]]
-    if groups:
-        sql.append(f"GRANT {', '.join(groups)} TO {DATABASE_ROLE}")
+    wanted = _role_attributes.Wanted(DATABASE_ROLE, groups=GROUPS)
+    sql, words = (_role_attributes.create(wanted), []) if found is None else _role_attributes.mend(wanted, found)
     if lacking:
         sql.append(f"GRANT EXECUTE ON FUNCTION {', '.join(lacking)} TO {DATABASE_ROLE}")
-    before = "absent" if found is None else "other rights"
+        words += [f"may not execute {name}" for name in lacking]
+    before = "absent" if found is None else ", ".join(words)
     return sql, [change("role", DATABASE_ROLE, before, "backup")] if sql else []

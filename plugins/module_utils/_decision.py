@@ -15,7 +15,6 @@ from typing import Any
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _addresses,
     _adoption,
-    _backup_config,
     _backup_plan,
     _hba,
     _host,
@@ -25,9 +24,9 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _libraries,
     _platform,
     _pooler_context,
-    _pooler_files,
     _pooler_plan,
     _rules_of_roles,
+    _service_roles,
     _settings,
     _topology,
     _tuning,
@@ -43,6 +42,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._members impo
     is_ip,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._observation import SYNCHRONOUS_SET, Observation
+from ansible_collections.steadfast.postgresql.plugins.module_utils._service_roles import Services
 from ansible_collections.steadfast.postgresql.plugins.module_utils._standbys import (
     ADOPT,
     BOOTSTRAP,
@@ -281,12 +281,9 @@ def _pending_after_reload(given: Given, server: Json, settings: Mapping[str, Jso
 
 
 def _accounts_needed(given: Given, action: str) -> bool:
-    """Say whether the role that standbys log in as may be missing; what a stopped server holds is not seen."""
-    server = given.seen.get("server") or {}
-    wanted = {REPLICATOR} if len(facts(given).databases) > 1 else set()
-    wanted |= {_backup_config.DATABASE_ROLE} if given.cluster.get("repositories") else set()
-    wanted |= {_pooler_files.ROLE} if given.cluster.get("pools") else set()
-    return action in {BOOTSTRAP, START, ADOPT} or bool(wanted - set(server.get("roles", wanted)))
+    """Say whether a role that services log in as may be amiss; what a stopped server holds is not seen."""
+    seen = (given.seen.get("server") or {}).get("services")
+    return action in {BOOTSTRAP, START, ADOPT} or bool(_service_roles.changes(seen, Services.of(given.cluster)))
 
 
 def _missing_packages(given: Given) -> list[str]:

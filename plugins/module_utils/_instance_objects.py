@@ -11,13 +11,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
-    _backup_role,
-    _pooler_files,
-    _pooler_role,
     _scram,
+    _service_roles,
 )
-from ansible_collections.steadfast.postgresql.plugins.module_utils._backup_config import DATABASE_ROLE
-from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS, REPLICATOR
+from ansible_collections.steadfast.postgresql.plugins.module_utils._members import ADMINISTRATOR_GROUPS
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import (
     CommandError,
     Instance,
@@ -30,6 +27,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres imp
     run,
     wait_until,
 )
+from ansible_collections.steadfast.postgresql.plugins.module_utils._service_roles import Services
 from ansible_collections.steadfast.postgresql.plugins.module_utils._synchronous import StandbyNames
 
 Changes = list[dict[str, str]]
@@ -38,7 +36,7 @@ SYNCHRONOUS = "/usr/local/lib/steadfast/synchronous"
 
 ROLES = """
 SELECT coalesce(json_object_agg(rolname, json_build_object('superuser', rolsuper, 'login', rolcanlogin,
-  'replication', rolreplication, 'verifier', rolpassword,
+  'verifier', rolpassword,
   'comment', coalesce(shobj_description(oid, 'pg_authid'), ''),
   'groups', (SELECT coalesce(json_agg(parent.rolname), '[]')
      FROM pg_auth_members JOIN pg_roles AS parent ON parent.oid = roleid WHERE member = pg_authid.oid))), '{}')
@@ -53,21 +51,6 @@ POSITION = """
 SELECT CASE WHEN pg_is_in_recovery() THEN '{}' ELSE json_build_object('lsn', pg_current_wal_insert_lsn(),
   'timeline', ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int) END
 """
-
-
-@dataclass(frozen=True)
-class Services:
-    """Who besides people logs in to a cluster.
-
-    Attributes:
-        replication: whether standbys do.
-        backups: whether backups do.
-        poolers: whether poolers do.
-    """
-
-    replication: bool = False
-    backups: bool = False
-    poolers: bool = False
 
 
 def accounts(
@@ -88,14 +71,8 @@ def accounts(
     statements: list[str] = []
     changes: Changes = []
     wanted = [_administrator(roles.get(account["name"]), account) for account in administrators]
-    if services.replication:
-        wanted.append(_replicator(roles.get(REPLICATOR)))
-    if services.backups:
-        lacking = query_json(instance, _backup_role.LACKING) if answers else list(_backup_role.FUNCTIONS)
-        wanted.append(_backup_role.statements(roles.get(DATABASE_ROLE), lacking))
-    if services.poolers:
-        function = query_json(instance, _pooler_role.FOUND) if answers else None
-        wanted.append(_pooler_role.statements(roles.get(_pooler_files.ROLE), function))
+    seen = query_json(instance, _service_roles.SEEN) if answers else _service_roles.NOTHING
+    wanted += _service_roles.mend(seen, services)
     for sql, made in wanted:
         statements += sql
         changes += made
@@ -212,16 +189,6 @@ def _administrator(found: Mapping[str, Any] | None, account: Mapping[str, Any]) 
         statements.append(f"GRANT {group} TO {role}")
         changes.append(change("role", name, f"no member of {group}", f"member of {group}"))
     return statements, changes
-
-
-def _replicator(found: Mapping[str, Any] | None) -> tuple[list[str], Changes]:
-    if found is None:
-        return [f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION"], [change("role", REPLICATOR, "absent", "replication")]
-    if found["superuser"] or not (found["login"] and found["replication"]):
-        return [f"ALTER ROLE {REPLICATOR} LOGIN REPLICATION NOSUPERUSER"], [
-            change("role", REPLICATOR, "other attributes", "replication")
-        ]
-    return [], []
 
 
 def _streaming(instance: Instance, names: Sequence[str], wait: float) -> list[str]:

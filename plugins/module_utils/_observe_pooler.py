@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ FILES = {name: Path(path) for name, path in (("primary", _pooler_files.PRIMARY),
 PROPERTIES = "Id,ActiveState,UnitFileState,ExecMainStartTimestamp"
 HOST = re.compile(r"\bhost=(\S+)")
 NEVER = 0.0
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+# What a pool may open, as the files call it and as the console does.
+FIGURES = {
+    "pool_size": "pool_size",
+    "reserve_pool": "reserve_pool_size",
+    "max_db_connections": "max_connections",
+    "max_db_client_connections": "max_client_connections",
+}
 # One that only waits for its last client has closed its console.
 DRAINING: Mapping[str, Any] = {"answers": False, "error": "", "databases": {}}
 
@@ -52,6 +61,7 @@ def pooler(port: int, certificates: Path) -> dict[str, Any]:
         "stale": _stale(current, units, certificates),
         "targets": {name: found for name, path in FILES.items() if (found := _target(path))},
         "files": files,
+        "writable": [path for path in files if _is_writable(Path(path))],
     }
 
 
@@ -76,6 +86,7 @@ def _databases(databases: Sequence[Row], pools: Sequence[Row]) -> dict[str, dict
             "paused": row.get("paused") == "1",
             "clients": {pool["user"]: int(pool["cl_active"]) + int(pool["cl_waiting"]) for pool in own},
             "connections": int(row["max_connections"]),
+            "figures": {option: int(row.get(column) or 0) for option, column in FIGURES.items()},
             "busy": sum(int(pool["sv_active"]) for pool in own),
             "waiting": sum(int(pool["cl_waiting"]) for pool in own),
             "longest_wait": max((int(pool["maxwait"]) + int(pool["maxwait_us"]) / 1e6 for pool in own), default=0.0),
@@ -124,6 +135,11 @@ def _stale(current: int | None, units: Mapping[str, Mapping[str, Any]], certific
 
 def _newer(paths: Sequence[Path], since: float) -> list[str]:
     return sorted(str(path) for path in paths if path.exists() and path.stat().st_mtime > since)
+
+
+def _is_writable(path: Path) -> bool:
+    """Whether others than the owner may write a file; a link has no mode of its own."""
+    return not path.is_symlink() and bool(path.stat().st_mode & OTHERS_WRITE)
 
 
 def _target(path: Path) -> str:

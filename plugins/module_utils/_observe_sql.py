@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _service_roles
+
 # What stands in the files and what runs, of each setting that waits for a restart; one that is gone from the files
 # goes back to its default.
 PENDING = """
@@ -121,9 +123,13 @@ SELECT json_build_object(
           WHERE backend_type = 'client backend' AND pg_is_in_recovery() GROUP BY 1, 2) AS session),
   'roles', (SELECT json_object_agg(rolname, json_build_object('superuser', rolsuper, 'replication', rolreplication,
       'login', rolcanlogin, 'groups', (SELECT coalesce(json_agg(DISTINCT roleid::regrole::text), '[]')
-        FROM pg_auth_members WHERE member = pg_roles.oid)) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_')
+        FROM pg_auth_members WHERE member = pg_roles.oid)) ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_'),
+  'services', (@SERVICES@)
 ) FROM state, position
 """
 OBSERVE = (
-    OBSERVE.replace("@PENDING@", PENDING).replace("@FILE_ERRORS@", FILE_ERRORS).replace("@RULE_ERRORS@", RULE_ERRORS)
+    OBSERVE.replace("@PENDING@", PENDING)
+    .replace("@FILE_ERRORS@", FILE_ERRORS)
+    .replace("@RULE_ERRORS@", RULE_ERRORS)
+    .replace("@SERVICES@", _service_roles.SEEN)
 )

@@ -207,20 +207,24 @@ def databases(site: Site, read_only: bool) -> dict[str, dict[str, str]]:
     return found | {pool.name: {**reached, **_pool(pool, site.poolers), "auth_dbname": login} for pool in pools}
 
 
+def figures(pool: Pool, poolers: int) -> dict[str, int]:
+    """Return what one of the poolers may open for a pool, by the names of the options."""
+    share = pool.totals.share(poolers)
+    return {
+        "pool_size": share.size,
+        "reserve_pool": share.reserve,
+        "max_db_connections": share.database,
+        "max_db_client_connections": share.clients,
+    }
+
+
 def _login_limits() -> dict[str, str]:
     return {"pool_size": str(_pools.LOGIN_SIZE), "max_db_connections": str(_pools.LOGIN_SIZE)}
 
 
 def _pool(pool: Pool, poolers: int) -> dict[str, str]:
-    share = pool.totals.share(poolers)
-    return {
-        "dbname": pool.database,
-        "pool_mode": pool.mode,
-        "pool_size": str(share.size),
-        "reserve_pool": str(share.reserve),
-        "max_db_connections": str(share.database),
-        "max_db_client_connections": str(share.clients),
-    }
+    limits = {name: str(figure) for name, figure in figures(pool, poolers).items()}
+    return {"dbname": pool.database, "pool_mode": pool.mode, **limits}
 
 
 def _settings(site: Site) -> str:

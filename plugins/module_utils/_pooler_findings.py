@@ -37,6 +37,9 @@ def findings(context: Context) -> Iterator[Finding]:
     if not seen["units"].get(_pooler_files.unit(live), {}).get("enabled"):
         text = f"The pooler on {host} does not start with the host: the process that serves is not enabled."
         yield Finding(ERROR, host, text, RUN_SITE)
+    if seen["writable"]:
+        text = f"Others than root may write what the pooler on {host} reads: {', '.join(seen['writable'])}."
+        yield Finding(ERROR, host, text, RUN_SITE)
     yield from _stale(host, seen)
     yield from _pools(context, process["databases"])
     yield from _draining(host, seen)
@@ -70,6 +73,7 @@ def _pools(context: Context, databases: Mapping[str, Json]) -> Iterator[Finding]
     for name, read_only in declared.items():
         if name in databases:
             yield from _load(host, name, databases[name], read_only)
+    yield from _figures(context, databases)
 
 
 def _astray(context: Context, hosts: Mapping[str, str], declared: Mapping[str, bool]) -> Iterator[Finding]:
@@ -89,6 +93,18 @@ def _astray(context: Context, hosts: Mapping[str, str], declared: Mapping[str, b
             right = words if not read_only else f"{words} {target}"
             text = f"The pooler on {host} leads {listed(names)} to {address}, and {right}."
             yield Finding(WARNING if read_only else ERROR, host, text, RUN_SITE)
+
+
+def _figures(context: Context, databases: Mapping[str, Json]) -> Iterator[Finding]:
+    """Name the pools that may open more or less than their share."""
+    for pool in (pool for application in context.applications for pool in application.pools):
+        live = databases.get(pool.name, {}).get("figures", {})
+        planned = _pooler_files.figures(pool, len(context.poolers))
+        others = [name for name, figure in planned.items() if name in live and live[name] != figure]
+        if others:
+            text = f"The pool {pool.name} on {context.host} has {listed(f'{name} {live[name]}' for name in others)}"
+            share = listed(f"{name} {planned[name]}" for name in others)
+            yield Finding(WARNING, context.host, f"{text}, and its share is {share}.", RUN_SITE)
 
 
 def _load(host: str, name: str, database: Json, read_only: bool) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ NOT_SEEN: Json = {
     "stale": {"reload": [], "restart": []},
     "targets": {},
     "files": [],
+    "writable": [],
 }
 
 

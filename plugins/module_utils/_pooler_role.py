@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils import _role_attributes
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_files import ROLE
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import change
 
@@ -24,7 +25,7 @@ FUNCTION = f"{ROLE}.verifier_of"
 
 # Whether the function is there as it has to be, and who may call it.
 FOUND = """
-SELECT coalesce((SELECT json_build_object(
+SELECT json_build_object(
     'as_wanted', prosrc = $body$@BODY@$body$ AND prosecdef AND proconfig = '{"search_path=pg_catalog, pg_temp"}'
       AND pg_get_userbyid(proowner) = 'postgres',
     'callers', (SELECT coalesce(json_agg(CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END), '[]')
@@ -32,9 +33,21 @@ SELECT coalesce((SELECT json_build_object(
     'schema_users', (SELECT coalesce(json_agg(grantee::regrole::text), '[]')
       FROM aclexplode(nspacl) WHERE grantee NOT IN (0, nspowner) AND privilege_type = 'USAGE'))
   FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
-  WHERE pg_proc.oid = to_regprocedure('@FUNCTION@(text)')), 'null')
+  WHERE pg_proc.oid = to_regprocedure('@FUNCTION@(text)')
 """
 FOUND = FOUND.replace("@BODY@", BODY).replace("@FUNCTION@", FUNCTION)
+
+# What else it may do there or owns anywhere: each as the server describes it, in another database only as its name.
+RIGHTS = """
+SELECT coalesce(json_agg(DISTINCT name ORDER BY name), '[]')
+FROM (SELECT CASE WHEN dbid = 0 OR datname = current_database() THEN pg_describe_object(classid, objid, objsubid)
+          ELSE 'something in database ' || coalesce(datname, dbid::text) END AS name
+      FROM pg_shdepend LEFT JOIN pg_database ON pg_database.oid = dbid
+      WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole('@ROLE@')
+        AND (classid, objid) IS DISTINCT FROM ('pg_proc'::regclass, to_regprocedure('@FUNCTION@(text)'))
+        AND (classid, objid) IS DISTINCT FROM ('pg_namespace'::regclass, to_regnamespace('@ROLE@'))) AS own
+"""
+RIGHTS = RIGHTS.replace("@FUNCTION@", FUNCTION).replace("@ROLE@", ROLE)
 
 MAKE = f"""CREATE SCHEMA IF NOT EXISTS {ROLE} AUTHORIZATION postgres;
 CREATE OR REPLACE FUNCTION {FUNCTION}(account text) RETURNS TABLE (name text, verifier text)
@@ -54,15 +67,10 @@ def statements(
         found: the role as it is, None when there is none.
         function: what FOUND says of the function, None when there is none.
     """
-    sql: list[str] = []
-    changes = []
-    if found is None:
-        sql.append(f"CREATE ROLE {ROLE} LOGIN")
-        changes.append(change("role", ROLE, "absent", "pooler"))
-    elif found["superuser"] or found["replication"] or not found["login"] or found["groups"]:
-        sql += [f"REVOKE {group} FROM {ROLE}" for group in found["groups"]]
-        sql.append(f"ALTER ROLE {ROLE} LOGIN NOSUPERUSER NOREPLICATION")
-        changes.append(change("role", ROLE, "other rights", "pooler"))
+    wanted = _role_attributes.Wanted(ROLE, bare=True)
+    made = (_role_attributes.create(wanted), ["absent"])
+    sql, words = made if found is None else _role_attributes.mend(wanted, found)
+    changes = [change("role", ROLE, ", ".join(words), "pooler")] if words else []
     as_it_was = "absent" if function is None else "another one"
     if (
         function is None

@@ -96,6 +96,7 @@ class Outcome:
         poolers: what is to be known of the poolers.
         pools: the pools, each with what it may open, and how clients connect to it, as lines.
         of_databases: what was found in the applications' databases.
+        of_services: what was found of the roles that services log in as.
     """
 
     cluster: str
@@ -117,6 +118,7 @@ class Outcome:
     poolers: Sequence[Finding] = ()
     pools: Sequence[str] = ()
     of_databases: Sequence[Finding] = ()
+    of_services: Sequence[Finding] = ()
 
     def server(self, host: str | None) -> Json | None:
         """What a host's server said."""
@@ -137,7 +139,7 @@ def verify(outcome: Outcome, decision: Decision) -> list[Finding]:
     found += _primary(outcome)
     found += _backups(outcome)
     found += [Finding(WARNING, host, f"{host}: {text}.", "") for host, text in outcome.shortages.items()]
-    found += [*_probes(outcome), *outcome.of_databases, *outcome.poolers]
+    found += [*_probes(outcome), *outcome.of_databases, *outcome.of_services, *outcome.poolers]
     for host, undone in outcome.guards.items():
         found += [
             Finding(item["severity"], host, item["text"], "Run site.yml, which sets it right.") for item in undone

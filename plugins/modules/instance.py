@@ -307,6 +307,8 @@ def await_standbys(instance: Instance, given: Given, check_mode: bool) -> Result
     return {"changes": []}
 
 
+from ansible_collections.steadfast.postgresql.plugins.module_utils._service_roles import Services
+
 OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
     "bootstrap": lambda instance, given, check_mode: {
         "changes": _instance_make.bootstrap(instance, given["locale"], given["locale_provider"], check_mode)
@@ -332,7 +334,7 @@ OPERATIONS: dict[str, Callable[[Instance, Given, bool], Result]] = {
         "changes": _instance_objects.accounts(
             instance,
             given["administrators"],
-            _instance_objects.Services(given["replication"], given["backups"], given["poolers"]),
+            Services(given["replication"], given["backups"], given["poolers"]),
             check_mode,
         )
     },

@@ -12,12 +12,14 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _certificate_checks,
     _database_findings,
     _decision,
+    _findings,
     _given,
     _host,
     _pooler_context,
     _pooler_findings,
     _pooler_plan,
     _pooler_summary,
+    _service_roles,
     _settings,
     _topology,
     _tuning,
@@ -78,11 +80,18 @@ def judged(play: _play.Play, name: str) -> tuple[_verify.Outcome, _topology.Deci
         of_databases=[
             finding for host in seen for finding in _database_findings.findings(host, play.registered(host, DATABASES))
         ],
+        of_services=_of_services(given, topology.primary),
         guards={host: _host.decide(_decision.host_inputs(_seen_from(play, host, given)))["findings"] for host in seen},
         poolers=[finding for host in seen for finding in _pooler_findings.findings(_pooler_plan.on(poolers, host))],
         pools=_pooler_summary.lines(poolers, _play.authority(play.own)),
     )
     return outcome, topology
+
+
+def _of_services(given: _given.Given, primary: str | None) -> list[_findings.Finding]:
+    server = (given.observed.get(primary or "") or {}).get("server") or {}
+    found = _service_roles.findings(primary or "", server.get("services"), _service_roles.Services.of(given.cluster))
+    return list(found)
 
 
 def _authority_state(own: _play.Json) -> _authority.State | None:

@@ -80,7 +80,18 @@ def context(
 def database(**changes: Any) -> dict[str, Any]:
     """A pool at rest, as it is seen on the console."""
     at_rest = {"host": "10.0.0.1", "paused": False, "clients": {}, "connections": 16, "busy": 0, "waiting": 0}
+    at_rest["figures"] = figures()
     return at_rest | {"longest_wait": 0.0} | changes
+
+
+def figures(size: int = 16, clients: int = 333) -> dict[str, int]:
+    """What a pool may open; by default the share of one of three poolers of the application shop."""
+    return {
+        "pool_size": size,
+        "reserve_pool": 0,
+        "max_db_connections": size,
+        "max_db_client_connections": clients,
+    }
 
 
 def at_work(**changes: Any) -> dict[str, Any]:
@@ -97,6 +108,7 @@ def at_work(**changes: Any) -> dict[str, Any]:
         "stale": {"reload": [], "restart": []},
         "targets": {"primary": "10.0.0.1", "standby": "10.0.0.2"},
         "files": ["/etc/pgbouncer/steadfast/primary.ini"],
+        "writable": [],
     } | changes
 
 

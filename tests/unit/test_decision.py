@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import service_role
 import situations
 import whole
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision
@@ -301,13 +302,28 @@ def test_a_fenced_unit_is_not_enabled() -> None:
     assert (own["service_needed"], own["to_enable"]) == (False, False)
 
 
+NO_REPLICATOR = {"services": service_role.seen(replicator=None)}
+LIMITED = {"services": service_role.seen(replicator={"connection_limit": 0})}
+
+
 @pytest.mark.parametrize(
     ("hosts", "changes", "needed"),
     [
         pytest.param(healthy(), {}, False, id="at rest"),
         pytest.param(all_empty(), {}, True, id="bootstrap"),
-        pytest.param(healthy(db1=primary("db2", "db3", server={"roles": {}})), {}, True, id="no replicator"),
-        pytest.param({"db1": primary(server={"roles": {}})}, {"cluster": ONE}, False, id="one host needs none"),
+        pytest.param(
+            healthy(db1=primary("db2", "db3", server=NO_REPLICATOR)),
+            {},
+            True,
+            id="no replicator",
+        ),
+        pytest.param(healthy(db1=primary("db2", "db3", server=LIMITED)), {}, True, id="another replicator"),
+        pytest.param(
+            {"db1": primary(server=NO_REPLICATOR)},
+            {"cluster": ONE},
+            False,
+            id="one host needs none",
+        ),
         # A run that was killed between the bootstrap and the accounts is repaired by the next.
         pytest.param(all_empty(db1=stopped()), {}, True, id="start"),
         pytest.param(

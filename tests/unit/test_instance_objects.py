@@ -12,28 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import service_role
 from ansible_collections.steadfast.postgresql.plugins.module_utils import (
-    _backup_role,
     _instance_objects,
-    _pooler_role,
     _scram,
+    _service_roles,
 )
 from ansible_collections.steadfast.postgresql.plugins.module_utils._instance_objects import SetPlan
 from ansible_collections.steadfast.postgresql.plugins.module_utils._postgres import CommandError, Instance, change
+from ansible_collections.steadfast.postgresql.plugins.module_utils._service_roles import Services
 
 INSTANCE = Instance("16", "main", Path("/data"), 5433)
 PASSWORD = "correct horse"
 VERIFIER = _scram.verifier(PASSWORD, b"salt of a test")
 GROUPS = ["pg_monitor", "pg_signal_backend"]
-ADA = {"superuser": False, "login": True, "replication": False, "verifier": VERIFIER, "comment": "", "groups": GROUPS}
-REPLICATOR: dict[str, Any] = {
-    "superuser": False,
-    "login": True,
-    "replication": True,
-    "verifier": None,
-    "comment": "",
-    "groups": [],
-}
+ADA = {"superuser": False, "login": True, "verifier": VERIFIER, "comment": "", "groups": GROUPS}
 
 
 @dataclass
@@ -59,7 +52,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server({})
+    made = Server({_service_roles.SEEN: service_role.seen()})
     monkeypatch.setattr(_instance_objects, "query", made.query)
     monkeypatch.setattr(_instance_objects, "query_secretly", made.query)
     monkeypatch.setattr(_instance_objects, "query_json", lambda instance, sql: json.loads(made.query(instance, sql)))
@@ -143,18 +136,6 @@ ACCOUNTS = [
         [change("role", "replicator", "absent", "replication")],
         id="replicator",
     ),
-    pytest.param({"replicator": REPLICATOR}, [], True, [], [], id="replicator as it should be"),
-    *(
-        pytest.param(
-            {"replicator": REPLICATOR | attributes},
-            [],
-            True,
-            ["ALTER ROLE replicator LOGIN REPLICATION NOSUPERUSER"],
-            [change("role", "replicator", "other attributes", "replication")],
-            id=f"replicator with {attributes}",
-        )
-        for attributes in ({"superuser": True}, {"login": False}, {"replication": False})
-    ),
     pytest.param({}, [], False, [], [], id="nothing wanted"),
 ]
 
@@ -171,12 +152,12 @@ def test_accounts(
     changes: list[dict[str, str]],
     check_mode: bool,
 ) -> None:
-    server.answers[_instance_objects.ROLES] = roles
+    server.answers |= {_instance_objects.ROLES: roles, _service_roles.SEEN: service_role.seen(replicator=None)}
     assert (
         _instance_objects.accounts(
             INSTANCE,
             accounts,
-            _instance_objects.Services(replication=replication, backups=False),
+            Services(replication=replication, backups=False),
             check_mode=check_mode,
         )
         == changes
@@ -187,11 +168,11 @@ def test_accounts(
 
 
 def test_all_accounts_are_one_transaction(server: Server) -> None:
-    server.answers[_instance_objects.ROLES] = {}
+    server.answers |= {_instance_objects.ROLES: {}, _service_roles.SEEN: service_role.seen(replicator=None)}
     _instance_objects.accounts(
         INSTANCE,
         [account(), account(name="Bob O'B")],
-        _instance_objects.Services(replication=True, backups=False),
+        Services(replication=True, backups=False),
         check_mode=False,
     )
     assert len(server.ran) == 1
@@ -206,23 +187,21 @@ def test_a_superuser_is_refused(server: Server) -> None:
         'name another role in postgresql_administrators or ALTER ROLE "ada" NOSUPERUSER'
     )
     with pytest.raises(CommandError, match=f"^{re.escape(text)}$"):
-        _instance_objects.accounts(
-            INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=False
-        )
+        _instance_objects.accounts(INSTANCE, [account()], Services(replication=True, backups=False), check_mode=False)
     assert server.ran == []
 
 
 def test_check_mode_does_not_know_what_a_stopped_server_holds(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.fails = True
     monkeypatch.setattr(Instance, "holds_data", True)
-    services = _instance_objects.Services(replication=True)
+    services = Services(replication=True)
     assert _instance_objects.accounts(INSTANCE, [account()], services, check_mode=True) == []
 
 
 def test_check_mode_before_there_is_a_server(server: Server) -> None:
     server.fails = True
     assert _instance_objects.accounts(
-        INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=True
+        INSTANCE, [account()], Services(replication=True, backups=False), check_mode=True
     ) == [
         CREATED,
         change("role", "replicator", "absent", "replication"),
@@ -241,57 +220,10 @@ def test_check_mode_before_there_is_a_server(server: Server) -> None:
     ]
 
 
-BACKUP: dict[str, Any] = {"superuser": False, "login": True, "replication": False, "verifier": None, "comment": ""}
-BACKUP |= {"groups": list(_backup_role.GROUPS)}
-EXECUTE = f"GRANT EXECUTE ON FUNCTION {', '.join(_backup_role.FUNCTIONS)} TO pgbackrest"
-
-
-@pytest.mark.parametrize(
-    ("found", "lacking", "statements"),
-    [
-        pytest.param(BACKUP, [], [], id="as it should be"),
-        pytest.param(
-            None,
-            list(_backup_role.FUNCTIONS),
-            ["CREATE ROLE pgbackrest LOGIN", "GRANT pg_checkpoint, pg_read_all_settings TO pgbackrest", EXECUTE],
-            id="absent",
-        ),
-        pytest.param(
-            BACKUP | {"superuser": True},
-            [],
-            ["ALTER ROLE pgbackrest LOGIN NOSUPERUSER NOREPLICATION"],
-            id="a superuser",
-        ),
-        pytest.param(
-            BACKUP | {"groups": ["pg_checkpoint"]}, [], ["GRANT pg_read_all_settings TO pgbackrest"], id="a group"
-        ),
-        pytest.param(
-            BACKUP,
-            ["pg_switch_wal()"],
-            ["GRANT EXECUTE ON FUNCTION pg_switch_wal() TO pgbackrest"],
-            id="a function",
-        ),
-    ],
-)
-def test_the_role_of_backups(
-    server: Server, found: dict[str, Any] | None, lacking: list[str], statements: list[str]
-) -> None:
-    server.answers |= {_instance_objects.ROLES: {"pgbackrest": found} if found else {}, _backup_role.LACKING: lacking}
-    changes = _instance_objects.accounts(
-        INSTANCE, [], _instance_objects.Services(replication=False, backups=True), check_mode=False
-    )
-    expected = change("role", "pgbackrest", "other rights" if found else "absent", "backup")
-    assert changes == ([expected] if statements else [])
-    sql = f"BEGIN; {'; '.join(statements)}; COMMIT;"
-    assert server.ran == ([sql] if statements else [])
-
-
 def test_a_server_that_must_be_there(server: Server) -> None:
     server.fails = True
     with pytest.raises(CommandError, match="no server"):
-        _instance_objects.accounts(
-            INSTANCE, [account()], _instance_objects.Services(replication=True, backups=False), check_mode=False
-        )
+        _instance_objects.accounts(INSTANCE, [account()], Services(replication=True, backups=False), check_mode=False)
 
 
 CREATE = "SELECT pg_create_physical_replication_slot('{}', true)"
@@ -441,14 +373,12 @@ def test_check_mode_predicts_that_they_come(server: Server) -> None:
     assert server.programs == []
 
 
-@pytest.mark.parametrize(
-    "function", [None, {"as_wanted": True, "callers": ["pgbouncer"], "schema_users": ["pgbouncer"]}]
-)
-def test_the_role_of_poolers(server: Server, function: Any) -> None:
-    role = {"superuser": False, "login": True, "replication": False, "groups": []}
-    roles = {"pgbouncer": role} if function else {}
-    server.answers |= {_instance_objects.ROLES: roles, _pooler_role.FOUND: function}
-    changes = _instance_objects.accounts(INSTANCE, [], _instance_objects.Services(poolers=True), check_mode=False)
-    assert [made["name"] for made in changes] == ([] if function else ["pgbouncer", "pgbouncer.verifier_of"])
-    made = [sql for sql in server.ran if sql.startswith("BEGIN; CREATE ROLE pgbouncer LOGIN; CREATE SCHEMA")]
-    assert len(made) == (0 if function else 1)
+def test_the_roles_of_services(server: Server) -> None:
+    server.answers[_instance_objects.ROLES] = {}
+    services = Services(replication=True, backups=True, poolers=True)
+    server.answers[_service_roles.SEEN] = service_role.seen(pgbouncer={"createrole": True})
+    changes = _instance_objects.accounts(INSTANCE, [], services, check_mode=False)
+    assert changes == [change("role", "pgbouncer", "createrole", "pooler")]
+    assert server.ran == ["BEGIN; ALTER ROLE pgbouncer NOCREATEROLE; COMMIT;"]
+    server.answers[_service_roles.SEEN] = service_role.seen()
+    assert _instance_objects.accounts(INSTANCE, [], services, check_mode=False) == []

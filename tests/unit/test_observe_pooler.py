@@ -36,7 +36,8 @@ def pool(database: str, user: str, **figures: str) -> dict[str, str]:
 
 ANSWERS: dict[str, Any] = {
     "SHOW DATABASES": [
-        {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16"},
+        {"name": "shop", "host": "10.0.0.1", "paused": "0", "max_connections": "16"}
+        | {"pool_size": "12", "reserve_pool_size": "4", "max_client_connections": "333"},
         {"name": "pgbouncer", "paused": "0", "max_connections": "0"},
     ],
     "SHOW POOLS": [
@@ -111,6 +112,7 @@ def test_a_pooler_at_work(host: Path) -> None:
         "paused": False,
         "clients": {"a": 5, "b": 6},
         "connections": 16,
+        "figures": {"pool_size": 12, "reserve_pool": 4, "max_db_connections": 16, "max_db_client_connections": 333},
         "busy": 7,
         "waiting": 2,
         "longest_wait": 1.5,
@@ -164,6 +166,13 @@ def test_a_former_pooler_is_asked_for_its_clients(host: Path, port: int) -> None
     (host / "run/1/.s.PGSQL.6432").touch()
     process = seen(host, port)["processes"]["1"]
     assert (process["answers"], process["databases"]["shop"]["clients"]) == (True, {"a": 5, "b": 6})
+
+
+def test_files_that_others_may_write(host: Path) -> None:
+    assert seen(host)["writable"] == []
+    (host / "etc/primary.ini").chmod(0o664)
+    (host / "etc/standby.ini").chmod(0o602)
+    assert seen(host)["writable"] == [str(host / "etc/primary.ini"), str(host / "etc/standby.ini")]
 
 
 def test_two_processes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

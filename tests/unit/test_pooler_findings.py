@@ -13,7 +13,7 @@ from ansible_collections.steadfast.postgresql.plugins.module_utils import (
     _pooler_plan,
     _pooler_summary,
 )
-from pooled import READERS, SHOP, at_work, context, database, draining, process
+from pooled import READERS, SHOP, at_work, context, database, draining, figures, process
 from situations import healthy, primary
 
 SITE = "Run site.yml, which sets it right."
@@ -29,7 +29,8 @@ def with_pool(**changes: Any) -> dict[str, Any]:
     return at_work(processes={"1": process(shop=database(**changes))})
 
 
-BOTH = {"1": process(shop_ro=database(host="10.0.0.2"))}
+OF_READERS = {"shop": database(figures=figures(10))}
+BOTH = {"1": process(shop_ro=database(host="10.0.0.2", figures=figures(4, 100)), **OF_READERS)}
 SATURATED = "The pool shop on db1 is saturated: "
 CASES = [
     pytest.param(at_work(), [], id="at rest"),
@@ -70,6 +71,40 @@ CASES = [
         with_pool(host="10.0.0.2"),
         [("error", "The pooler on db1 leads shop to 10.0.0.2, and db1 is the primary.", SITE)],
         id="astray",
+    ),
+    pytest.param(
+        with_pool(figures=figures(60)),
+        [
+            (
+                "warning",
+                "The pool shop on db1 has pool_size 60, max_db_connections 60, and its share is pool_size 16, "
+                "max_db_connections 16.",
+                SITE,
+            )
+        ],
+        id="another size",
+    ),
+    pytest.param(
+        with_pool(figures=figures(clients=0)),
+        [
+            (
+                "warning",
+                "The pool shop on db1 has max_db_client_connections 0, and its share is max_db_client_connections 333.",
+                SITE,
+            )
+        ],
+        id="any number of clients",
+    ),
+    pytest.param(
+        at_work(writable=["/etc/pgbouncer/steadfast/hba.conf"]),
+        [
+            (
+                "error",
+                "Others than root may write what the pooler on db1 reads: /etc/pgbouncer/steadfast/hba.conf.",
+                SITE,
+            )
+        ],
+        id="others may write",
     ),
     pytest.param(
         with_pool(paused=True),
@@ -133,7 +168,7 @@ def test_findings(seen: dict[str, Any], expected: list[tuple[str, str, str]]) ->
 
 
 def test_readers_elsewhere_than_they_belong() -> None:
-    astray = {"1": process(shop_ro=database(host="10.0.0.3"))}
+    astray = {"1": process(shop_ro=database(host="10.0.0.3", figures=figures(4, 100)), **OF_READERS)}
     assert told(at_work(processes=BOTH), READERS) == []
     assert told(at_work(processes=astray), READERS) == [
         ("warning", "The pooler on db1 leads shop_ro to 10.0.0.3, and readers belong to 10.0.0.2.", SITE)
@@ -142,7 +177,7 @@ def test_readers_elsewhere_than_they_belong() -> None:
 
 def test_readers_on_the_primary() -> None:
     lone = healthy(db1=primary(), db2=None, db3=None)
-    seen = at_work(processes={"1": process(shop_ro=database(host="10.0.0.1"))})
+    seen = at_work(processes={"1": process(shop_ro=database(host="10.0.0.1", figures=figures(4, 100)), **OF_READERS)})
     assert told(seen, READERS, hosts=lone) == [
         (
             "warning",

@@ -7,15 +7,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import service_role
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _pooler_role
 from ansible_collections.steadfast.postgresql.plugins.module_utils._pooler_role import MAKE
 
-ROLE = {"superuser": False, "replication": False, "login": True, "groups": []}
-FUNCTION = {"as_wanted": True, "callers": ["pgbouncer"], "schema_users": ["pgbouncer"]}
+ROLE = service_role.ATTRIBUTES
+FUNCTION = service_role.FUNCTION
 NEW_ROLE = "role pgbouncer: absent -> pooler"
-MENDED_ROLE = "role pgbouncer: other rights -> pooler"
 MENDED = "function pgbouncer.verifier_of: another one -> for poolers"
-ALTER = "ALTER ROLE pgbouncer LOGIN NOSUPERUSER NOREPLICATION"
 
 
 @pytest.mark.parametrize(
@@ -29,13 +28,11 @@ ALTER = "ALTER ROLE pgbouncer LOGIN NOSUPERUSER NOREPLICATION"
             id="nothing is there",
         ),
         pytest.param(ROLE, FUNCTION, [], [], id="as it has to be"),
-        pytest.param(ROLE | {"superuser": True}, FUNCTION, [ALTER], [MENDED_ROLE], id="a superuser"),
-        pytest.param(ROLE | {"login": False}, FUNCTION, [ALTER], [MENDED_ROLE], id="no login"),
         pytest.param(
-            ROLE | {"groups": ["pg_monitor"]},
+            ROLE | {"superuser": True},
             FUNCTION,
-            ["REVOKE pg_monitor FROM pgbouncer", ALTER],
-            [MENDED_ROLE],
+            ["ALTER ROLE pgbouncer NOSUPERUSER"],
+            ["role pgbouncer: superuser -> pooler"],
             id="may do more than ask",
         ),
         pytest.param(ROLE, FUNCTION | {"as_wanted": False}, [MAKE], [MENDED], id="another body"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import service_role
 import situations
 from ansible_collections.steadfast.postgresql.plugins.module_utils import _decision, _host_files, _kernel
 from ansible_collections.steadfast.postgresql.plugins.module_utils._given import Given
@@ -232,6 +233,7 @@ def _server(seen: Mapping[str, Any]) -> dict[str, Any]:
         "pending": {},
         "weak_commits": [],
         "roles": ROLES,
+        "services": service_role.seen(),
         "database_bytes": 30_000_000,
         "archiver": {"waiting": 0, "last_failed": None, "last_failed_at": None, "last_archived_at": NOW - 5},
         **seen,

@@ -110,6 +110,25 @@ def test_what_poolers_may_ask(pooled: Lab) -> None:
     assert pooled.sql("db1", other, check=False) == ""
 
 
+DRIFT = """
+ALTER ROLE pgbouncer CREATEROLE CREATEDB BYPASSRLS CONNECTION LIMIT 0;
+ALTER ROLE pgbouncer SET work_mem = $$1MB$$;
+GRANT SELECT ON pg_catalog.pg_authid TO pgbouncer
+"""
+
+
+def test_the_login_of_poolers_is_watched_and_mended(pooled: Lab) -> None:
+    pooled.sql("db1", DRIFT)
+    was = "createrole, createdb, bypassrls, connection limit 0, setting work_mem=1MB"
+    looked = checked(pooled, expect=FAILED)
+    assert f"error: The role pgbouncer on db1 is not as it has to be: {was}." in looked
+    assert "warning: The role pgbouncer has rights beyond its function: on table pg_authid." in looked
+    assert pooled.foretold("site.yml").changes == [f"db1: role pgbouncer: {was} -> pooler"]
+    pooled.sql("db1", "REVOKE SELECT ON pg_catalog.pg_authid FROM pgbouncer")
+    assert "The role pgbouncer" not in checked(pooled)
+    assert Client(pooled).sql("SELECT 1") == "1"
+
+
 def test_no_secret_lies_on_a_host(pooled: Lab) -> None:
     secret = yaml.safe_load((STATE / "secrets.yml").read_text())["synergyflow_users_password"]
     places = "/etc/pgbouncer /run/pgbouncer/*/loaded /etc/systemd/system"
@@ -197,6 +216,20 @@ def test_pools_that_are_led_elsewhere(client: Client) -> None:
     lab.shell("db1", f"{POOLER} point primary {ADDRESSES['db1']}")
     assert client.sql("SELECT pg_is_in_recovery()") == "f"
     lab.at_rest("site.yml")
+
+
+def test_a_pool_that_may_open_more_than_its_share(pooled: Lab) -> None:
+    path = "/etc/pgbouncer/steadfast/primary.ini"
+    more = "s/^\\(synergyflow .*\\)pool_size=16\\(.*\\)max_db_connections=16/\\1pool_size=60\\2max_db_connections=60/"
+    pooled.shell("db1", f'sed -i "{more}" {path} && chmod 666 {path} && systemctl reload pgbouncer@{current(pooled)}')
+    looked = checked(pooled, expect=FAILED)
+    words = "The pool synergyflow on db1 has pool_size 60, max_db_connections 60, and its share is pool_size 16,"
+    assert f"warning: {words} max_db_connections 16. Run site" in looked
+    assert f"error: Others than root may write what the pooler on db1 reads: {path}." in looked
+    pooled.foretold("site.yml")
+    looked = checked(pooled)
+    assert "its share is" not in looked
+    assert "may write what" not in looked
 
 
 def test_saturation_is_said(client: Client) -> None:
