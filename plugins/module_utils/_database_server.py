@@ -28,9 +28,13 @@ READ_LIMIT, WRITE_LIMIT = 60.0, 600.0  # seconds of a whole script
 MOST_AT_ONCE = 100
 """Statements of a transaction that go to the server in one message, which spares as many answers."""
 PATIENCE = "-c statement_timeout=60s"
+# The owner of a database may set another one for all sessions there, which would call functions of its own.
+SEARCH_PATH = "-c search_path=pg_catalog"
 # What somebody who is no superuser may set. It has to be able to use the rights of the roles that it makes: those of
 # the owner make a database, and change what is in it.
-PLAIN_OPTIONS = f"-c synchronous_commit=local -c lock_timeout=5s -c createrole_self_grant=set,inherit {PATIENCE}"
+PLAIN_OPTIONS = (
+    f"-c synchronous_commit=local -c lock_timeout=5s -c createrole_self_grant=set,inherit {PATIENCE} {SEARCH_PATH}"
+)
 _END = "\x1e"  # between two answers; JSON holds none
 # Whatever the server writes down; of somebody who may not set one, the provider decides.
 _QUIET = """
@@ -121,7 +125,7 @@ class Server:
         lines = ["\\set QUIET on"]
         for database, query in queries:
             lines += [*_connect(database), query.strip() + ";", f"\\echo '{_END}'"]
-        options = READ_OPTIONS if self.instance else PLAIN_OPTIONS
+        options = f"{READ_OPTIONS} {SEARCH_PATH}" if self.instance else PLAIN_OPTIONS
         output = self._psql("\n".join(lines) + "\n", READ_LIMIT, options, [])
         return [json.loads(part) for part in output.split(f"{_END}\n")[: len(queries)]]
 
@@ -152,7 +156,8 @@ class Server:
             for line in _connect(script.database):
                 text.add(line)
             text.add_script(number, script, at_once if script.together else 1)
-        options = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE}" if self.instance else PLAIN_OPTIONS
+        own = f"{SECRET_OPTIONS if secret else SESSION_OPTIONS} {PATIENCE} {SEARCH_PATH}"
+        options = own if self.instance else PLAIN_OPTIONS
         self._psql("\n".join(text.lines) + "\n", WRITE_LIMIT, options, text.places)
 
     def attempt(
@@ -170,7 +175,8 @@ class Server:
         lines = [*_TRYING, *_connect(database)]
         for role, tried in attempts:
             lines += [f"SET SESSION AUTHORIZATION {identifier(role)};", *_tries(tried), "RESET SESSION AUTHORIZATION;"]
-        states = iter(self._psql("\n".join(lines) + "\n", WRITE_LIMIT, SESSION_OPTIONS, []).split())
+        options = f"{SESSION_OPTIONS} {SEARCH_PATH}"
+        states = iter(self._psql("\n".join(lines) + "\n", WRITE_LIMIT, options, []).split())
         return [[next(states) for _ in tried] for _, tried in attempts]
 
     def _attempt_as(self, database: str, role: str, tried: Sequence[str], password: str) -> list[str]:

@@ -124,3 +124,8 @@ def test_tables_with_rights_of_their_own_are_tried() -> None:
     found = {one.what: one.allowed for one in _isolation.tries(writer, Ground(one, {}, (), tables))}
     assert found["read audit.orders"] is found["insert into audit.orders"] is True
     assert found["delete from audit.orders"] is False
+
+
+def test_no_code_of_the_owner_runs_in_a_session_of_a_superuser() -> None:
+    for role in ("writer", "reader", "crm_migrator"):
+        assert not any(one.sql.startswith("EXPLAIN") for one in tried(role))

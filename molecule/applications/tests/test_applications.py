@@ -198,7 +198,7 @@ REPORTED = [
     'cloudflow_ro may INSERT in cloudflow on "public"."open_table", which is declared nowhere.',
     "cloudflow_app has rights on PostgreSQL's own pg_shadow in cloudflow, which is declared nowhere.",
     "cloudflow_app has rights on PARAMETER log_statement, which is declared nowhere: SET.",
-    "The function stray() in cloudflow does what it does as the superuser postgres, whoever calls it.",
+    "The function public.stray() in cloudflow does what it does as the superuser postgres, whoever calls it.",
     "Every session of the server has the setting statement_timeout = 10min, which is declared nowhere.",
     "cloudflow_app has the setting work_mem = 1GB in the database postgres, which is declared nowhere.",
     "PUBLIC gets rights on what cloudflow_owner makes in cloudflow by default, which is declared nowhere.",
