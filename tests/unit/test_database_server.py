@@ -206,3 +206,16 @@ def test_elsewhere_everybody_logs_in_to_try(monkeypatch: pytest.MonkeyPatch) -> 
     logins = [[call["env"][name] for name in ("PGUSER", "PGPASSWORD", "PGDATABASE")] for call in psql.calls]
     assert logins == [["a", "of a", "crm"], ["b", "of b", "crm"]]
     assert "SET SESSION AUTHORIZATION" not in psql.text
+
+
+@pytest.mark.parametrize("server", [Server.local(INSTANCE), Server.remote(CONNECTION)])
+def test_no_database_brings_functions_of_its_own_before_the_catalogues(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    psql = Psql(monkeypatch, "{}\n\x1e\n")
+    server.read([("crm", "SELECT 1")])
+    server.run(scripts())
+    server.run(scripts(), secret=True)
+    if server.instance:
+        server.attempt("crm", [("a", [])], {})
+    assert all("-c search_path=pg_catalog" in call["env"]["PGOPTIONS"] for call in psql.calls)
