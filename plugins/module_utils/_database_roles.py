@@ -224,11 +224,12 @@ def _memberships(script: Script, applications: Sequence[Application], state: Clu
     ours = {role.name for application in applications for role in application.roles}
     extra = sorted(pair for pair in state.memberships if pair not in declared and set(pair) <= ours)
     # First, with all that depends on it: who may hand on a membership, and what of that has been done.
-    if admins := sorted(declared & state.admins):
+    admins = sorted(declared & state.admins)
+    if admins:
         sql = [f"{text} CASCADE" for text in _grants.memberships(admins, "REVOKE ADMIN OPTION FOR")]
         script.add(sql, _counted(admins, "with admin option", "without"))
     for group, member, by in state.handed:
-        if by in ours and (group, by) not in declared & state.admins:
+        if by in ours and (group, by) not in admins:
             sql = [f"REVOKE {identifier(group)} FROM {identifier(member)} GRANTED BY {identifier(by)} CASCADE"]
             script.add(sql, change("membership", f"{group} to {member}", f"granted by {by}", "revoked"))
     if missing:
@@ -286,6 +287,14 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             continue
         sql = f"REVOKE {identifier(group)} FROM {identifier(member)}"
         yield Drift(f"{member} is a member of {group}, which is declared nowhere.", f"To end it: {sql};")
+    yield from _handed_on(state, ours)
+    yield from _foreign_roles(state, {*ours, *foreign})
+    yield from _foreign_settings(applications, state)
+    yield from _templates(applications, state)
+
+
+def _handed_on(state: ClusterState, ours: Collection[str]) -> Iterator[Drift]:
+    """Yield memberships that others granted, and rights on the server itself."""
     for group, member, by in state.handed:
         if by not in ours and (group in ours or member in ours):
             sql = f"REVOKE {identifier(group)} FROM {identifier(member)} GRANTED BY {identifier(by)}"
@@ -295,8 +304,9 @@ def drift(applications: Sequence[Application], state: ClusterState) -> Iterator[
             who = "Everybody" if role == _grants.EVERYBODY else role
             sql = f"REVOKE {words} ON {what} FROM {_grants.role(role)}"
             yield Drift(f"{who} has rights on {what}, which is declared nowhere: {words}.", f"To end it: {sql};")
-    yield from _foreign_roles(state, {*ours, *foreign})
-    yield from _foreign_settings(applications, state)
+
+
+def _templates(applications: Sequence[Application], state: ClusterState) -> Iterator[Drift]:
     for application in applications:
         found = state.databases.get(application.database)
         if found and found.template:
